@@ -1,0 +1,24 @@
+EXTENSION = togg
+DATA = togg--0.1.0.sql
+MODULE_big = togg
+PGFILEDESC = "togg - approximate nearest-neighbour search on a proximity graph"
+
+OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
+TOGG_HEADERS = $(wildcard src/*.h src/*/*.h)
+
+REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=togg
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
+
+PG_CPPFLAGS = -I$(srcdir)/src
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+
+EXTRA_CLEAN = test/unit/bin bench/bench
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# PGXS does not track headers; every object depends on all of them.
+$(OBJS): $(TOGG_HEADERS)

@@ -1,0 +1,218 @@
+/*-------------------------------------------------------------------------
+ *
+ * system.c
+ *	  The systems that are measured: tables, indexes, inserts.
+ *
+ * Everything lives in the schema togg_bench, which each run drops and makes
+ * anew.  The real[] table is loaded from the data set; the others are copied
+ * from it by a cast and left as CREATE TABLE leaves them, as users do.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+#define BASE_TABLE	"togg_bench.arrays"
+
+static const char *const operators[METRIC_COUNT] = {"<->", "<=>", "<#>"};
+
+const char *const counter_names[COUNTER_COUNT] = {
+	"rows", "hops", "pages", "distances", "estimates", "stage1_hops",
+	"widenings", "sweep"
+};
+
+System		systems[SYSTEM_COUNT] = {
+	{
+		.name = "togg",
+		.extension = "togg",
+		.method = "togg",
+		.table = BASE_TABLE,
+		.index = "arrays_index",
+		.wire = &wire_real_array,
+		.opclass = {"array_l2_ops", "array_cosine_ops", "array_ip_ops"},
+		.search_name = "togg_search",
+		.empty_name = "togg_empty",
+		.ef_setting = "togg.ef_search",
+		.counter_query = "SELECT rows, hops, pages, distances, estimates, "
+		"stage1_hops, widenings, sweep::int FROM togg_last_scan()",
+		.with = "",
+	},
+	{
+		.name = "pgvector",
+		.extension = "vector",
+		.method = "hnsw",
+		.table = "togg_bench.vectors",
+		.index = "vectors_index",
+		.wire = &wire_vector,
+		.opclass = {"vector_l2_ops", "vector_cosine_ops", "vector_ip_ops"},
+		.search_name = "pgvector_search",
+		.empty_name = "pgvector_empty",
+		.ef_setting = "hnsw.ef_search",
+		.with = "m = 16, ef_construction = 64",
+	}
+};
+
+bool
+system_available(PGconn *conn, const System *system)
+{
+	return sql_number(conn, "SELECT count(*) FROM pg_available_extensions "
+					  "WHERE name = '%s'", system->extension) > 0;
+}
+
+void
+system_install(PGconn *conn, System *system)
+{
+	sql_run(conn, "CREATE EXTENSION IF NOT EXISTS %s", system->extension);
+	system->version = sql_text(conn, "SELECT extversion FROM pg_extension "
+							   "WHERE extname = '%s'", system->extension);
+
+	/* Settings are checked only once the library that knows them is there. */
+	sql_run(conn, "LOAD '%s'", system->extension);
+	system->ef_max = (int) sql_number(conn, "SELECT max_val FROM pg_settings "
+									  "WHERE name = '%s'",
+									  system->ef_setting);
+}
+
+void
+tables_create(PGconn *conn, const Dataset *data, int rows)
+{
+	note("loading %d rows of %d dimensions", rows, data->dims);
+	sql_run(conn, "DROP SCHEMA IF EXISTS togg_bench CASCADE");
+	sql_run(conn, "CREATE SCHEMA togg_bench");
+	sql_run(conn, "BEGIN");
+	sql_run(conn, "CREATE TABLE " BASE_TABLE " (id int, embedding real[])");
+	sql_copy_rows(conn, BASE_TABLE, data, rows);
+	sql_run(conn, "COMMIT");
+	sql_run(conn, "VACUUM (FREEZE, ANALYZE) " BASE_TABLE);
+}
+
+/* Puts all queries into wire format, so that no pass pays for it. */
+static void
+encode_queries(System *system, const Dataset *data)
+{
+	size_t		length = system->wire->size(data->dims);
+
+	system->wire_length = (int) length;
+	system->wire_queries = allocate(data->queries, length);
+	for (int i = 0; i < data->queries; i++)
+		system->wire->encode(system->wire_queries + i * length,
+							 data->query + (size_t) i * data->dims,
+							 data->dims);
+}
+
+/* Dies unless the search is an index scan on the system's index. */
+static void
+check_plan(PGconn *conn, const System *system)
+{
+	char	   *statement = format_string("EXPLAIN (COSTS OFF) %s",
+										  system->search);
+	char	   *scan = format_string("Index Scan using %s ", system->index);
+	const char *values[1] = {system->wire_queries};
+	const int	lengths[1] = {system->wire_length};
+	const int	formats[1] = {1};
+	PGresult   *result;
+	bool		found = false;
+
+	result = PQexecParams(conn, statement, 1, NULL, values, lengths, formats,
+						  0);
+	sql_check(conn, result, PGRES_TUPLES_OK, statement);
+	for (int i = 0; i < PQntuples(result); i++)
+		found = found || strstr(PQgetvalue(result, i, 0), scan) != NULL;
+	if (!found)
+	{
+		for (int i = 0; i < PQntuples(result); i++)
+			note("%s", PQgetvalue(result, i, 0));
+		die("the plan of %s does not use the index", system->search);
+	}
+	PQclear(result);
+	free(scan);
+	free(statement);
+}
+
+void
+system_build(PGconn *conn, System *system, const Dataset *data)
+{
+	double		start;
+
+	if (strcmp(system->table, BASE_TABLE) != 0)
+	{
+		sql_run(conn, "CREATE TABLE %s AS SELECT id, embedding::%s(%d) "
+				"FROM " BASE_TABLE, system->table, system->wire->type,
+				data->dims);
+		sql_run(conn, "VACUUM (FREEZE, ANALYZE) %s", system->table);
+	}
+
+	note("building the %s index", system->name);
+	start = now_seconds();
+	sql_run(conn, "CREATE INDEX %s ON %s USING %s (embedding %s)%s%s%s",
+			system->index, system->table, system->method,
+			system->opclass[data->metric],
+			system->with[0] != '\0' ? " WITH (" : "", system->with,
+			system->with[0] != '\0' ? ")" : "");
+	system->build_seconds = now_seconds() - start;
+}
+
+void
+system_insert(PGconn *conn, System *system, const Dataset *data, int first,
+			  int batch)
+{
+	static const char statement_name[] = "insert_row";
+	size_t		length = system->wire->size(data->dims);
+	char		wire_id[4];
+	char	   *wire_value = allocate(1, length);
+	const char *values[2] = {wire_id, wire_value};
+	const int	lengths[2] = {sizeof(wire_id), (int) length};
+	const int	formats[2] = {1, 1};
+	char	   *statement;
+	double		start;
+
+	note("inserting %d rows into %s", data->rows - first, system->table);
+	statement = format_string("INSERT INTO %s VALUES ($1::int, $2::%s)",
+							  system->table, system->wire->type);
+	sql_prepare(conn, statement_name, statement);
+
+	start = now_seconds();
+	for (int row = first; row < data->rows; row++)
+	{
+		PGresult   *result;
+
+		if ((row - first) % batch == 0)
+			sql_run(conn, "BEGIN");
+		wire_put_int32(wire_id, row);
+		system->wire->encode(wire_value,
+							 data->base + (size_t) row * data->dims,
+							 data->dims);
+		result = PQexecPrepared(conn, statement_name, 2, values, lengths,
+								formats, 0);
+		sql_check(conn, result, PGRES_COMMAND_OK, statement);
+		PQclear(result);
+		if ((row - first) % batch == batch - 1 || row == data->rows - 1)
+			sql_run(conn, "COMMIT");
+	}
+	system->insert_rate = (data->rows - first) / (now_seconds() - start);
+
+	sql_run(conn, "DEALLOCATE %s", statement_name);
+	free(statement);
+	free(wire_value);
+}
+
+void
+system_ready(PGconn *conn, System *system, const Dataset *data)
+{
+	system->index_bytes =
+		sql_number(conn, "SELECT pg_relation_size('togg_bench.%s')",
+				   system->index);
+	encode_queries(system, data);
+	system->search = format_string("SELECT id FROM %s "
+								   "ORDER BY embedding %s $1::%s LIMIT %d",
+								   system->table, operators[data->metric],
+								   system->wire->type, data->k);
+	sql_run(conn, "SET enable_seqscan = off");
+	check_plan(conn, system);
+	sql_prepare(conn, system->search_name, system->search);
+	system->empty = format_string("SELECT 1 WHERE $1::%s IS NOT NULL",
+								  system->wire->type);
+	sql_prepare(conn, system->empty_name, system->empty);
+}

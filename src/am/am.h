@@ -1,0 +1,163 @@
+/*-------------------------------------------------------------------------
+ *
+ * am.h
+ *	  The access method: what its callbacks share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TOGG_AM_H
+#define TOGG_AM_H
+
+#include "access/amapi.h"
+#include "access/genam.h"
+#include "commands/vacuum.h"
+#include "nodes/execnodes.h"
+#include "nodes/pathnodes.h"
+#include "utils/rel.h"
+
+#include "page/page.h"
+
+#if PG_VERSION_NUM >= 180000
+#define tg_vacuum_delay_point()		vacuum_delay_point(false)
+#else
+#define tg_vacuum_delay_point()		vacuum_delay_point()
+#endif
+
+/* ---------- options.c: index options and settings ---------- */
+
+#define TG_DEFAULT_M				16
+#define TG_MIN_M					2
+#define TG_MAX_M					(TG_MAX_DEGREE / 2)
+#define TG_DEFAULT_EF_CONSTRUCTION	128
+#define TG_MIN_EF_CONSTRUCTION		4
+#define TG_MAX_EF_CONSTRUCTION		10000
+#define TG_DEFAULT_CLUSTERS			3
+#define TG_DEFAULT_EF_SEARCH		64
+#define TG_MAX_EF_SEARCH			1000000
+
+/* Without the option bits, codes have two bits up to this many dimensions. */
+#define TG_TWO_BIT_DIMS				256
+
+typedef struct TgOptions
+{
+	int32		vl_len_;		/* varlena header (do not touch directly!) */
+	int			m;
+	int			ef_construction;
+	int			clusters;
+	int			bits;			/* 0: by dimensions */
+	int			dimensions;		/* 0: those of the first row */
+	int			ef_search;		/* 0: togg.ef_search */
+} TgOptions;
+
+extern int	tg_ef_search;
+extern int	tg_routing;			/* TgRouting */
+
+extern void tg_options_init(void);
+extern bytea *tg_amoptions(Datum reloptions, bool validate);
+
+/* Options of an index, defaults filled in. */
+extern TgOptions tg_options_get(Relation index);
+
+/* The operator class of an index. */
+extern const TgOpclass *tg_opclass_get(Relation index);
+
+/* A metapage for an index that has no dimensions yet. */
+extern TgMetaPage tg_meta_initial(Relation index);
+
+/*
+ * Give a metapage the dimensions, and all that is chosen by them.
+ * half_exact: would half floats keep every vector known so far?
+ */
+extern void tg_meta_set_dims(TgMetaPage *meta, const TgOptions *options,
+							 int dims, bool half_exact);
+
+/* Raise ERROR if the dimensions are not those of the index. */
+extern void tg_check_dims(Relation index, int expected, int dims);
+
+/* ---------- build.c ---------- */
+
+extern IndexBuildResult *tg_ambuild(Relation heap, Relation index,
+									IndexInfo *indexInfo);
+extern void tg_ambuildempty(Relation index);
+extern char *tg_ambuildphasename(int64 phase);
+
+/* ---------- insert.c ---------- */
+
+extern bool tg_aminsert(Relation index, Datum *values, bool *isnull,
+						ItemPointer tid, Relation heap,
+						IndexUniqueCheck checkUnique, bool indexUnchanged,
+						IndexInfo *indexInfo);
+
+/* Index one row.  Allocates in the current memory context. */
+extern void tg_insert_row(Relation index, Datum value, bool isnull,
+						  ItemPointer tid);
+
+/* ---------- neighbours.c: making lists ---------- */
+
+/* One neighbour of a list to be made. */
+typedef struct TgNeighbour
+{
+	TgVertexId	id;
+	const float *rotated;		/* P of its inner vector */
+} TgNeighbour;
+
+/* Workspace of the functions below. */
+typedef struct TgListMaker
+{
+	const TgIndex *info;
+	float	   *residual;
+	float	   *centre;
+	float	   *clusters;
+	const float **vectors;
+	uint16	   *order;
+	TgCoded		coded;
+} TgListMaker;
+
+extern void tg_list_maker_init(TgListMaker *maker, const TgIndex *info);
+
+/* Code a neighbour of the vertex whose rotated vector is given. */
+extern const TgCoded *tg_code_neighbour(TgListMaker *maker,
+										const float *rotated,
+										const TgNeighbour *neighbour);
+
+/*
+ * Fill the empty list of a slot: cluster the neighbours, code them, put them
+ * in cluster by cluster.
+ */
+extern void tg_make_list(TgListMaker *maker, void *slot, const float *rotated,
+						 const TgNeighbour *neighbours, int n);
+
+/* ---------- scan.c ---------- */
+
+extern IndexScanDesc tg_ambeginscan(Relation index, int nkeys, int norderbys);
+extern void tg_amrescan(IndexScanDesc scan, ScanKey keys, int nkeys,
+						ScanKey orderbys, int norderbys);
+extern bool tg_amgettuple(IndexScanDesc scan, ScanDirection dir);
+extern void tg_amendscan(IndexScanDesc scan);
+
+/* ---------- vacuum.c ---------- */
+
+extern IndexBulkDeleteResult *tg_ambulkdelete(IndexVacuumInfo *info,
+											  IndexBulkDeleteResult *stats,
+											  IndexBulkDeleteCallback callback,
+											  void *callback_state);
+extern IndexBulkDeleteResult *tg_amvacuumcleanup(IndexVacuumInfo *info,
+												 IndexBulkDeleteResult *stats);
+
+/* ---------- cost.c ---------- */
+
+extern void tg_amcostestimate(PlannerInfo *root, IndexPath *path,
+							  double loop_count, Cost *startup_cost,
+							  Cost *total_cost, Selectivity *selectivity,
+							  double *correlation, double *pages);
+
+/* ---------- info.c ---------- */
+
+/* Open an index of ours; raise ERROR if it is none. */
+extern Relation tg_open_index(Oid oid, LOCKMODE lockmode);
+
+/* ---------- validate.c ---------- */
+
+extern bool tg_amvalidate(Oid opclassoid);
+
+#endif							/* TOGG_AM_H */

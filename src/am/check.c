@@ -1,0 +1,330 @@
+/*-------------------------------------------------------------------------
+ *
+ * check.c
+ *	  togg_check(): verify an index, as amcheck does for others.
+ *
+ * Takes ShareUpdateExclusiveLock on the index: reads and writes go on, VACUUM
+ * waits.  Where the index is written to meanwhile, what is reported are only
+ * faults that no write in progress explains.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "am/am.h"
+
+#include <math.h>
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lib/bloomfilter.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(togg_check);
+
+typedef struct CheckState
+{
+	Relation	index;
+	const TgIndex *tg;
+	TgReader	reader;
+	ReturnSetInfo *result;
+	BlockNumber nblocks;
+	uint8	   *slots;			/* [nblocks * stripe_slots], flags below */
+	bloom_filter *tids;			/* of all rows, for heapallindexed */
+	int64		ntids;
+} CheckState;
+
+#define SEEN_VERTEX		0x01
+#define SEEN_TIDS		0x02
+#define SEEN_FREE		0x04
+#define REACHED			0x08
+
+static void report(CheckState *state, BlockNumber block, int slot,
+				   const char *format,...) pg_attribute_printf(4, 5);
+
+/*
+ * Add a finding; slot is -1 for one about a page.
+ */
+static void
+report(CheckState *state, BlockNumber block, int slot, const char *format,...)
+{
+	char		text[256];
+	va_list		args;
+	Datum		values[3];
+	bool		nulls[3] = {false, slot < 0, false};
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	values[0] = Int64GetDatum((int64) block);
+	values[1] = Int32GetDatum(slot);
+	values[2] = CStringGetTextDatum(text);
+	tuplestore_putvalues(state->result->setResult, state->result->setDesc,
+						 values, nulls);
+}
+
+static void
+report_slot(CheckState *state, TgVertexId id, const char *text)
+{
+	report(state, tg_id_stripe(&state->tg->layout, id),
+		   tg_id_place(&state->tg->layout, id), "%s", text);
+}
+
+/*
+ * The flags of a slot number; NULL if the index has no such slot.
+ */
+static uint8 *
+slot_flags(CheckState *state, TgVertexId id)
+{
+	if (id / state->tg->layout.stripe_slots >= state->nblocks)
+		return NULL;
+	return &state->slots[id];
+}
+
+static void
+check_tids(CheckState *state, TgVertexId id, const TgSlotHeader *header)
+{
+	ItemPointer tids = tg_slot_tids(&state->tg->layout, header);
+
+	if (header->ntids == TG_TIDS_CLOSED)
+		return;
+	for (int i = 0; i < header->ntids; i++)
+	{
+		if (!ItemPointerIsValid(&tids[i]))
+			report_slot(state, id, "has an invalid heap TID");
+		else if (state->tids)
+			bloom_add_element(state->tids, (unsigned char *) &tids[i],
+							  sizeof(ItemPointerData));
+		state->ntids++;
+	}
+}
+
+static void
+check_clusters(CheckState *state, TgVertexId id, const TgSlotHeader *header)
+{
+	for (int c = 0; c < header->nclusters; c++)
+		if (header->cluster_start[c] >= header->degree ||
+			(c == 0 && header->cluster_start[c] != 0) ||
+			(c > 0 && header->cluster_start[c] <= header->cluster_start[c - 1]))
+		{
+			report_slot(state, id, "has clusters that are not in order");
+			return;
+		}
+}
+
+static void
+check_factors(CheckState *state, TgVertexId id, const TgVertexView *view)
+{
+	for (int lane = 0; lane < view->degree; lane++)
+	{
+		TgBlockView block = tg_view_block(&state->tg->layout.block, view,
+										  lane / TG_BLOCK_LANES);
+		int			place = lane % TG_BLOCK_LANES;
+
+		if (isnan(block.a[place]) || !isfinite(block.f[place]) ||
+			block.f[place] > 0)
+		{
+			report_slot(state, id, "has a neighbour whose code factors cannot be");
+			return;
+		}
+	}
+}
+
+/*
+ * Pass 1: every slot by itself.
+ */
+static void
+check_slot(CheckState *state, TgVertexId id)
+{
+	const TgSlotHeader *header = tg_reader_open_slot(&state->reader, id);
+	TgGraph    *graph = &state->reader.graph;
+	uint8	   *flags = slot_flags(state, id);
+
+	switch (header->kind)
+	{
+		case TG_SLOT_FREE:
+			*flags |= SEEN_FREE;
+			break;
+		case TG_SLOT_TIDS:
+			*flags |= SEEN_TIDS;
+			check_tids(state, id, header);
+			break;
+		default:
+			*flags |= SEEN_VERTEX;
+			check_tids(state, id, header);
+			check_clusters(state, id, header);
+			if (!(header->norm2 >= 0) || !(header->error >= 0))
+				report_slot(state, id, "has a vector of impossible norm");
+			if ((header->flags & TG_VERTEX_DEAD) &&
+				(header->ntids > 0 || header->next != TG_INVALID_VERTEX))
+				report_slot(state, id, "is dead but has rows");
+			if (!(header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT)) &&
+				header->ntids == 0 && header->next == TG_INVALID_VERTEX)
+				report_slot(state, id, "has no rows but is not dead");
+	}
+	if (header->kind == TG_SLOT_VERTEX)
+	{
+		TgVertexView view = {id, header->degree, header->nclusters,
+		header->cluster_start, (const char *) (header + 1)};
+
+		check_factors(state, id, &view);
+	}
+	graph->close(graph);
+}
+
+/*
+ * Pass 2: links and chains, following them from the root.
+ */
+static void
+check_links(CheckState *state, TgVertexId id, TgVertexId *queue, int64 *queued)
+{
+	TgGraph    *graph = &state->reader.graph;
+	TgVertexId	ids[TG_MAX_DEGREE];
+	TgVertexView view;
+
+	if (!graph->open(graph, id, &view))
+		return;
+	for (int i = 0; i < view.degree; i++)
+		ids[i] = tg_list_get(&state->tg->layout, state->reader.header, i);
+	graph->close(graph);
+
+	for (int i = 0; i < view.degree; i++)
+	{
+		uint8	   *flags = slot_flags(state, ids[i]);
+
+		for (int j = 0; j < i; j++)
+			if (ids[i] == ids[j])
+				report_slot(state, id, "links to the same vertex twice");
+		if (ids[i] == id)
+			report_slot(state, id, "links to itself");
+		if (flags == NULL)
+			report_slot(state, id, "links to a slot that does not exist");
+		else if (!(*flags & SEEN_VERTEX))
+			report_slot(state, id, "links to a slot that is no vertex");
+		else if (!(*flags & REACHED))
+		{
+			*flags |= REACHED;
+			queue[(*queued)++] = ids[i];
+		}
+	}
+}
+
+/*
+ * Pages, slots, links, chains.
+ */
+static void
+check_graph(CheckState *state)
+{
+	const TgLayout *layout = &state->tg->layout;
+	Size		nslots = (Size) state->nblocks * layout->stripe_slots;
+	TgVertexId *queue;
+	int64		queued = 0;
+
+	state->slots = MemoryContextAllocExtended(CurrentMemoryContext, nslots,
+											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	queue = MemoryContextAllocExtended(CurrentMemoryContext,
+									   sizeof(TgVertexId) * nslots,
+									   MCXT_ALLOC_HUGE);
+	tg_reader_init(&state->reader, state->index, layout);
+	for (BlockNumber block = TG_METAPAGE_BLKNO + 1; block < state->nblocks;
+		 block++)
+	{
+		TgPageSlots page;
+
+		CHECK_FOR_INTERRUPTS();
+		page = tg_page_slots(state->index, layout, block);
+		if (page.kind == 0)
+			report(state, block, -1, "was never initialized");
+		for (int i = 0; i < page.nslots; i++)
+			check_slot(state, tg_id_make(layout, page.stripe, page.first + i));
+	}
+
+	queue[queued++] = state->tg->meta.root;
+	*slot_flags(state, state->tg->meta.root) |= REACHED;
+	for (int64 head = 0; head < queued; head++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		check_links(state, queue[head], queue, &queued);
+	}
+	for (Size id = 0; id < nslots; id++)
+		if ((state->slots[id] & SEEN_VERTEX) && !(state->slots[id] & REACHED))
+			report_slot(state, (TgVertexId) id, "cannot be reached from the root");
+	tg_reader_free(&state->reader);
+}
+
+/*
+ * Is a row of the table in the index?
+ */
+static void
+check_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
+		  bool tupleIsAlive, void *arg)
+{
+	CheckState *state = arg;
+
+	if (bloom_lacks_element(state->tids, (unsigned char *) tid,
+							sizeof(ItemPointerData)))
+		report(state, TG_METAPAGE_BLKNO, -1,
+			   "row (%u,%u) of the table is not in the index",
+			   ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid));
+}
+
+static void
+check_heap(CheckState *state)
+{
+	Relation	heap = table_open(state->index->rd_index->indrelid,
+								  AccessShareLock);
+	IndexInfo  *info = BuildIndexInfo(state->index);
+	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	TableScanDesc scan = table_beginscan_strat(heap, snapshot, 0, NULL, true,
+											   true);
+
+	info->ii_Concurrent = true;
+	table_index_build_scan(heap, state->index, info, true, false, check_row,
+						   state, scan);
+	UnregisterSnapshot(snapshot);
+	table_close(heap, AccessShareLock);
+}
+
+/*
+ * togg_check(index regclass, heapallindexed bool): one row per finding.
+ */
+Datum
+togg_check(PG_FUNCTION_ARGS)
+{
+	bool		heapallindexed = PG_GETARG_BOOL(1);
+	CheckState	state = {0};
+	ItemPointerData *tids = NULL;
+	int64		capacity = 0;
+
+	InitMaterializedSRF(fcinfo, 0);
+	state.result = (ReturnSetInfo *) fcinfo->resultinfo;
+	state.index = tg_open_index(PG_GETARG_OID(0), ShareUpdateExclusiveLock);
+	state.tg = tg_index_copy(tg_index_get(state.index));
+	state.nblocks = RelationGetNumberOfBlocks(state.index);
+	if (heapallindexed)
+		state.tids = bloom_create(Max(state.index->rd_rel->reltuples, 1000),
+								  maintenance_work_mem, 0);
+
+	if (state.tg->meta.dims > 0)
+		check_graph(&state);
+	for (int kind = 0; kind < TG_UNRANKED_KINDS; kind++)
+	{
+		int64		n = tg_unranked_collect(state.index, kind, &tids, &capacity);
+
+		for (int64 i = 0; i < n && state.tids; i++)
+			bloom_add_element(state.tids, (unsigned char *) &tids[i],
+							  sizeof(ItemPointerData));
+	}
+	if (heapallindexed)
+		check_heap(&state);
+
+	relation_close(state.index, ShareUpdateExclusiveLock);
+	return (Datum) 0;
+}

@@ -1,0 +1,97 @@
+/*-------------------------------------------------------------------------
+ *
+ * cost.c
+ *	  What the planner is told of an index scan.
+ *
+ * A search expands about as many vertices as its pool holds (ef) and a few
+ * more on the way there, a number that grows with the logarithm of the rows.
+ * Each costs the pages of one slot and the scoring of its list:
+ *
+ *		hops		= Min(vertices, ef + log2(vertices))
+ *		hop_cost	= page accesses of a slot * page_cost
+ *					  + degree * cpu_operator_cost / CODES_PER_OPERATOR
+ *		startup		= hops * hop_cost
+ *
+ * The pool is followed to the k-th row without more work until most of it has
+ * been returned; from there the search is continued with a pool that grows
+ * with the rows read.  So each row read to the end costs one hop:
+ *
+ *		total		= startup + rows * hop_cost
+ *
+ * and the executor's LIMIT interpolates between the two, which also charges a
+ * filter for the rows it throws away.
+ *
+ * A page access is a buffer look-up, and a random read in the share of cases
+ * in which the page is not cached: index / (index + effective_cache_size).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "am/am.h"
+
+#include <math.h>
+
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "utils/selfuncs.h"
+#include "utils/spccache.h"
+
+/* The scan of a block scores 32 codes in about the time of one operator. */
+#define CODES_PER_OPERATOR		16
+
+/* A page found in shared buffers, in units of a sequential page read. */
+#define CACHED_PAGE_COST		0.05
+
+void
+tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
+				  Cost *startup_cost, Cost *total_cost,
+				  Selectivity *selectivity, double *correlation, double *pages)
+{
+	IndexOptInfo *info = path->indexinfo;
+	GenericCosts costs = {0};
+	Relation	index;
+	const TgIndex *tg;
+	TgOptions	options;
+	double		random_page_cost;
+	double		rows = Max(info->tuples, 1.0);
+	double		uncached = (double) info->pages /
+		(info->pages + (double) effective_cache_size + 1.0);
+	double		slot_pages = 1.0;
+	double		hops;
+	double		hop_cost;
+	int			ef;
+
+	/* Sets the selectivity of the index's predicate, if it has one. */
+	costs.numIndexTuples = rows;
+	genericcostestimate(root, path, loop_count, &costs);
+
+	index = index_open(info->indexoid, NoLock);
+	tg = tg_index_get(index);
+	options = tg_options_get(index);
+	if (tg->meta.dims > 0)
+		slot_pages = Max(1, tg->layout.list.pages_each) +
+			(tg->layout.vector_inline ? 0 : Max(1, tg->layout.vector.pages_each));
+	ef = options.ef_search > 0 ? options.ef_search : tg_ef_search;
+	hop_cost = tg->meta.degree * cpu_operator_cost / CODES_PER_OPERATOR;
+	index_close(index, NoLock);
+
+	get_tablespace_page_costs(info->reltablespace, &random_page_cost, NULL);
+	hop_cost += slot_pages *
+		(CACHED_PAGE_COST * seq_page_cost + uncached * random_page_cost);
+	hops = Min(rows, ef + log2(rows + 1));
+
+	*startup_cost = hops * hop_cost;
+	*total_cost = *startup_cost +
+		rows * (hop_cost + cpu_index_tuple_cost);
+	*selectivity = costs.indexSelectivity;
+	*correlation = 0;
+	*pages = Min(info->pages, rows * slot_pages);
+
+	/* Without ORDER BY the whole index is read and sorted for nothing. */
+	if (path->indexorderbys == NIL)
+	{
+		*startup_cost += disable_cost;
+		*total_cost += disable_cost;
+	}
+}

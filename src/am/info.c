@@ -1,0 +1,187 @@
+/*-------------------------------------------------------------------------
+ *
+ * info.c
+ *	  What SQL can ask about an index and about the last scan.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "am/am.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "catalog/pg_am_d.h"
+#include "commands/defrem.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+#include "am/stats.h"
+
+PG_FUNCTION_INFO_V1(togg_index_info);
+PG_FUNCTION_INFO_V1(togg_last_scan);
+
+TgLastScan	tg_last_scan;
+
+Relation
+tg_open_index(Oid oid, LOCKMODE lockmode)
+{
+	Relation	index = relation_open(oid, lockmode);
+
+	if (index->rd_rel->relkind != RELKIND_INDEX ||
+		index->rd_rel->relam != get_index_am_oid("togg", true))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a togg index",
+						RelationGetRelationName(index)),
+				 errhint("Name an index made with USING togg; for a partitioned index, one of its partitions.")));
+	if (RELATION_IS_OTHER_TEMP(index))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot access temporary indexes of other sessions"),
+				 errdetail("Index \"%s\" belongs to another session.",
+						   RelationGetRelationName(index))));
+	return index;
+}
+
+static const char *
+metric_name(TgMetric metric)
+{
+	switch (metric)
+	{
+		case TG_METRIC_L2:
+			return "l2";
+		case TG_METRIC_IP:
+			return "inner product";
+		case TG_METRIC_COSINE:
+			return "cosine";
+	}
+	return NULL;
+}
+
+/*
+ * What counting all slots gives.
+ */
+typedef struct Counts
+{
+	int64		vertices;
+	int64		dead;
+	int64		free_slots;
+	int64		rows;
+	int64		unranked;
+	int64		neighbours;
+} Counts;
+
+static void
+count_slots(Relation index, const TgIndex *tg, const TgPageSlots *page,
+			TgReader *reader, Counts *counts)
+{
+	for (int i = 0; i < page->nslots; i++)
+	{
+		const TgSlotHeader *header =
+			tg_reader_open_slot(reader, tg_id_make(&tg->layout, page->stripe,
+												   page->first + i));
+
+		if (header->kind == TG_SLOT_FREE)
+			counts->free_slots++;
+		else if (header->ntids != TG_TIDS_CLOSED)
+			counts->rows += header->ntids;
+		if (header->kind == TG_SLOT_VERTEX && !(header->flags & TG_VERTEX_ROOT))
+		{
+			counts->vertices++;
+			counts->dead += (header->flags & TG_VERTEX_DEAD) != 0;
+			counts->neighbours += header->degree;
+		}
+		reader->graph.close(&reader->graph);
+	}
+}
+
+/*
+ * togg_index_info(index regclass): one row; reads the whole index.
+ */
+Datum
+togg_index_info(PG_FUNCTION_ARGS)
+{
+	Relation	index = tg_open_index(PG_GETARG_OID(0), AccessShareLock);
+	const TgIndex *tg = tg_index_copy(tg_index_get(index));
+	BlockNumber nblocks = RelationGetNumberOfBlocks(index);
+	Counts		counts = {0};
+	ItemPointerData *tids = NULL;
+	int64		capacity = 0;
+	int64		rows;
+	TgReader	reader;
+	TupleDesc	desc;
+	Datum		values[14];
+	bool		nulls[14] = {0};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	if (tg->meta.dims > 0)
+	{
+		tg_reader_init(&reader, index, &tg->layout);
+		for (BlockNumber block = TG_METAPAGE_BLKNO + 1; block < nblocks; block++)
+		{
+			TgPageSlots page;
+
+			CHECK_FOR_INTERRUPTS();
+			page = tg_page_slots(index, &tg->layout, block);
+			count_slots(index, tg, &page, &reader, &counts);
+		}
+		tg_reader_free(&reader);
+	}
+	for (int kind = 0; kind < TG_UNRANKED_KINDS; kind++)
+		counts.unranked += tg_unranked_collect(index, kind, &tids, &capacity);
+	rows = counts.rows + counts.unranked;
+
+	values[0] = Int32GetDatum(tg->meta.version);
+	values[1] = Int32GetDatum(tg->meta.dims);
+	values[2] = CStringGetTextDatum(metric_name(tg->meta.metric));
+	values[3] = CStringGetTextDatum(tg->meta.storage == TG_STORAGE_HALF ?
+									"half" : "float");
+	values[4] = Int32GetDatum(tg->meta.bits);
+	nulls[3] = nulls[4] = tg->meta.dims == 0;
+	values[5] = Int32GetDatum(tg->meta.degree);
+	values[6] = Int64GetDatum(counts.vertices);
+	values[7] = Int64GetDatum(counts.dead);
+	values[8] = Int64GetDatum(counts.free_slots);
+	values[9] = Int64GetDatum(rows);
+	values[10] = Int64GetDatum(counts.unranked);
+	values[11] = Int64GetDatum(nblocks);
+	values[12] = Float8GetDatum(rows > 0 ? (double) nblocks * BLCKSZ / rows : 0);
+	nulls[12] = rows == 0;
+	values[13] = Float8GetDatum(counts.vertices > 0 ?
+								(double) counts.neighbours / counts.vertices : 0);
+	nulls[13] = counts.vertices == 0;
+
+	relation_close(index, AccessShareLock);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+/*
+ * togg_last_scan(): what the last index scan of this session did.
+ */
+Datum
+togg_last_scan(PG_FUNCTION_ARGS)
+{
+	const TgSearchStats *search = &tg_last_scan.search;
+	TupleDesc	desc;
+	Datum		values[8];
+	bool		nulls[8] = {0};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	values[0] = Int64GetDatum(tg_last_scan.rows);
+	values[1] = Int64GetDatum((int64) search->hops);
+	values[2] = Int64GetDatum((int64) search->pages);
+	values[3] = Int64GetDatum((int64) search->distances);
+	values[4] = Int64GetDatum((int64) search->estimates);
+	values[5] = Int64GetDatum((int64) search->stage1_hops);
+	values[6] = Int32GetDatum((int32) search->widenings);
+	values[7] = BoolGetDatum(tg_last_scan.sweep);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}

@@ -1,0 +1,597 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan.c
+ *	  Index scans: rows in the order of their distance from a vector.
+ *
+ * A scan goes through the phases below and returns, read to the end, every
+ * row of the table.
+ *
+ *	graph		The search's results, nearest first.  When more than a good
+ *				part of the pool has been returned, the search is continued
+ *				with a pool twice as large, so that any LIMIT and any filter
+ *				gets its rows, each from a pool larger than its rank.
+ *	sweep		When the pool would outgrow work_mem, or a good part of the
+ *				index, reading all of it costs less: every vertex not
+ *				returned yet is read in the order of the pages and sorted.
+ *				This also finds vertices that no link leads to.
+ *	unranked	Rows whose distance is NaN, then rows whose vector is NULL.
+ *
+ * Rows are returned in the order of exact distances, of all that the search
+ * has seen.  Where the index keeps a vector in half precision and its distance
+ * might trade places with another's, the row is returned with a lower bound,
+ * and the executor computes the distance from the table's row.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "am/am.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "access/relscan.h"
+#include "access/tupdesc.h"
+#include "catalog/pg_operator_d.h"
+#include "catalog/pg_type_d.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/float.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplesort.h"
+
+#include "am/stats.h"
+
+/* Rows are returned from the nearest two thirds of a pool. */
+#define POOL_SHARE(ef)		(((ef) * 2 + 2) / 3)
+
+/* A sweep reads pages in order: as costly as a pool of this share of rows. */
+#define SWEEP_SHARE			8
+
+typedef enum ScanPhase
+{
+	PHASE_START,
+	PHASE_GRAPH,
+	PHASE_SWEEP,
+	PHASE_NAN,
+	PHASE_NULL,
+	PHASE_DONE
+} ScanPhase;
+
+/*
+ * The graph as a scan sees it: the reader's, with the query's distances.
+ */
+typedef struct ScanGraph
+{
+	TgReader	reader;			/* first */
+	TgQuery		query;
+	float		root_key;		/* the root is not a vector's image */
+} ScanGraph;
+
+typedef struct TgScanState
+{
+	ScanPhase	phase;
+	MemoryContext context;		/* of one query; reset by rescans */
+	TgSearch   *search;			/* reused by rescans */
+
+	/* The query. */
+	bool		ranked;			/* false: distances are NULL or NaN, all alike */
+	bool		null_distance;
+	ScanGraph	graph;
+	TgGeometry	geometry;
+	TgScoreTable table;
+	int			ef;
+	int64		taken;			/* results taken from the search */
+	Tuplesortstate *sort;		/* of the sweep */
+	TupleTableSlot *sort_slot;
+
+	/* Rows of the vertex that is being returned. */
+	ItemPointerData *tids;
+	int64		ntids;
+	int64		next_tid;
+	int64		tids_capacity;
+	double		distance;		/* of these rows: lower bound */
+	bool		recheck;
+	bool		isnull;
+	double		upper;			/* largest upper bound returned so far */
+
+	int64		rows;			/* returned */
+	Oid			distance_type;
+} TgScanState;
+
+/* Payload of a result: the row's address where there is just one. */
+#define PAYLOAD_MANY		UINT64_MAX
+
+static inline uint64
+payload_from_tid(ItemPointer tid)
+{
+	return (uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16 |
+		ItemPointerGetOffsetNumberNoCheck(tid);
+}
+
+static inline void
+payload_to_tid(uint64 payload, ItemPointer tid)
+{
+	ItemPointerSet(tid, (BlockNumber) (payload >> 16),
+				   (OffsetNumber) (payload & 0xFFFF));
+}
+
+/*
+ * Exact distance of the open vertex; see TgGraph.
+ *
+ * A result's distance is the lower bound, and its error the width of the
+ * interval above it, so that results come in the order of lower bounds.
+ */
+static float
+scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
+			  bool *live)
+{
+	ScanGraph  *graph = (ScanGraph *) base;
+	const TgSlotHeader *header = graph->reader.header;
+	const TgLayout *layout = &graph->reader.layout;
+	double		distance;
+	float		error;
+	float		key;
+
+	if (unlikely(header->flags & TG_VERTEX_ROOT))
+	{
+		*live = false;
+		return graph->root_key;
+	}
+	key = tg_query_distance(&graph->query,
+							tg_reader_vector(&graph->reader, view->id),
+							tg_slot_stored(header), &distance, &error);
+	result->distance = distance - error;
+	result->error = 2 * error;
+	*live = !(header->flags & TG_VERTEX_DEAD);
+	result->payload = header->ntids == 1 && header->next == TG_INVALID_VERTEX ?
+		payload_from_tid(tg_slot_tids(layout, header)) : PAYLOAD_MANY;
+	return key;
+}
+
+IndexScanDesc
+tg_ambeginscan(Relation index, int nkeys, int norderbys)
+{
+	IndexScanDesc scan = RelationGetIndexScan(index, nkeys, norderbys);
+	TgScanState  *state = palloc0(sizeof(TgScanState));
+
+	state->context = AllocSetContextCreate(CurrentMemoryContext,
+										   "togg scan",
+										   ALLOCSET_DEFAULT_SIZES);
+	state->search = tg_search_create();
+	state->distance_type = FLOAT8OID;
+	if (norderbys > 0)
+	{
+		scan->xs_orderbyvals = palloc0(sizeof(Datum) * norderbys);
+		scan->xs_orderbynulls = palloc(sizeof(bool) * norderbys);
+		memset(scan->xs_orderbynulls, true, sizeof(bool) * norderbys);
+	}
+	scan->opaque = state;
+	return scan;
+}
+
+/*
+ * Report what the scan did, if it did anything, and drop what it held.
+ */
+static void
+end_query(IndexScanDesc scan)
+{
+	TgScanState  *state = scan->opaque;
+
+	if (state->phase == PHASE_START)
+		return;
+	tg_last_scan.search = state->search->stats;
+	tg_last_scan.search.pages = state->graph.reader.pages;
+	tg_last_scan.rows = state->rows;
+	tg_last_scan.sweep = state->sort != NULL;
+	if (state->sort)
+	{
+		ExecDropSingleTupleTableSlot(state->sort_slot);
+		tuplesort_end(state->sort);
+		state->sort = NULL;
+	}
+	state->phase = PHASE_START;
+}
+
+void
+tg_amrescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
+			int norderbys)
+{
+	TgScanState  *state = scan->opaque;
+
+	end_query(scan);
+	MemoryContextReset(state->context);
+	state->tids = NULL;
+	state->tids_capacity = 0;
+	if (orderbys && scan->numberOfOrderBys > 0)
+		memmove(scan->orderByData, orderbys,
+				sizeof(ScanKeyData) * scan->numberOfOrderBys);
+}
+
+void
+tg_amendscan(IndexScanDesc scan)
+{
+	TgScanState  *state = scan->opaque;
+
+	end_query(scan);
+	MemoryContextDelete(state->context);
+	tg_search_destroy(state->search);
+	pfree(state);
+}
+
+/*
+ * Start the graph search for a query vector.
+ */
+static void
+start_search(IndexScanDesc scan, const TgIndex *info, TgSpan span)
+{
+	TgScanState  *state = scan->opaque;
+	TgOptions	options = tg_options_get(scan->indexRelation);
+	int			dims = info->geometry.inner_dims;
+	float	   *inner = palloc(sizeof(float) * dims);
+	float	   *rotated = palloc(sizeof(float) * dims);
+
+	state->geometry = info->geometry;
+	tg_query_init(&state->graph.query, &state->geometry, info->layout.storage,
+				  span.values);
+	tg_embed_query(&info->geometry, span.values, inner);
+	tg_rotate(&info->rotation, inner, rotated);
+	for (int i = 0; i < dims; i++)
+		rotated[i] -= info->root_rotated[i];
+	state->graph.root_key = tg_kernels->dot(rotated, rotated, dims);
+	state->table.entries = (uint8 *)
+		CACHELINEALIGN(palloc(TG_TABLE_SIZE(dims) + PG_CACHE_LINE_SIZE));
+	tg_table_build(&state->table, dims, info->layout.bits, rotated);
+
+	state->ef = options.ef_search > 0 ? options.ef_search : tg_ef_search;
+	tg_search_begin(state->search, &state->graph.reader.graph, &state->table,
+					tg_routing, state->ef);
+	tg_search_add_entry(state->search, info->meta.root);
+	tg_search_run(state->search);
+	state->phase = PHASE_GRAPH;
+}
+
+/*
+ * Begin: read the query and choose the first phase.
+ */
+static void
+start_query(IndexScanDesc scan)
+{
+	TgScanState  *state = scan->opaque;
+	Relation	index = scan->indexRelation;
+	const TgIndex *info;
+
+	pgstat_count_index_scan(index);
+
+	/*
+	 * Rows are returned after their pages were let go, and may by then be
+	 * vacuumed away and their place taken by others: only a snapshot that does
+	 * not see the others is safe.
+	 */
+	if (!IsMVCCSnapshot(scan->xs_snapshot))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("togg indexes can only be scanned with an MVCC snapshot"),
+				 errdetail("Index \"%s\" was asked for rows under another kind of snapshot.",
+						   RelationGetRelationName(index)),
+				 errhint("Set enable_indexscan to off for this command.")));
+
+	state->ranked = false;
+	state->null_distance = true;
+	state->taken = 0;
+	state->rows = 0;
+	state->ntids = 0;
+	state->next_tid = 0;
+	state->upper = -INFINITY;
+
+	info = tg_index_get(index);
+	memset(&state->search->stats, 0, sizeof(TgSearchStats));
+	if (info->meta.dims > 0)
+	{
+		tg_reader_init(&state->graph.reader, index, &info->layout);
+		state->graph.reader.graph.distance = scan_distance;
+	}
+
+	if (scan->numberOfOrderBys > 0 &&
+		!(scan->orderByData[0].sk_flags & SK_ISNULL))
+	{
+		const TgOpclass *opclass = tg_opclass_get(index);
+		TgSpan		span = opclass->span(scan->orderByData[0].sk_argument);
+
+		tg_check_finite(span);
+		state->null_distance = false;
+		if (info->meta.dims > 0)
+		{
+			tg_check_dims(index, info->meta.dims, span.dims);
+			if (tg_rankable(opclass->metric, span))
+			{
+				state->ranked = true;
+				start_search(scan, info, span);
+				return;
+			}
+		}
+	}
+	state->phase = info->meta.dims > 0 ? PHASE_SWEEP : PHASE_NAN;
+}
+
+/*
+ * Rows of a vertex, one after the other.
+ */
+static void
+load_vertex(TgScanState *state, TgVertexId id, uint64 payload, double lower,
+			bool recheck)
+{
+	if (payload == PAYLOAD_MANY)
+		state->ntids = tg_tids_collect(&state->graph.reader, id, &state->tids,
+									   &state->tids_capacity);
+	else
+	{
+		if (state->tids == NULL)
+		{
+			state->tids_capacity = 8;
+			state->tids = palloc(sizeof(ItemPointerData) *
+								 state->tids_capacity);
+		}
+		payload_to_tid(payload, &state->tids[0]);
+		state->ntids = 1;
+	}
+	state->next_tid = 0;
+	state->distance = lower;
+	state->isnull = state->null_distance;
+	state->recheck = recheck;
+}
+
+/*
+ * Must the executor compute this distance itself?  Only where its interval
+ * reaches one that was returned already, or that comes next.
+ */
+static bool
+needs_recheck(TgScanState *state, double lower, double width, bool has_next,
+			  double next_lower)
+{
+	double		upper = lower + width;
+	bool		recheck = width > 0 &&
+		(lower < state->upper || (has_next && next_lower <= upper));
+
+	state->upper = Max(state->upper, upper);
+	return recheck;
+}
+
+/*
+ * May the search be continued with a pool of this size?
+ */
+static bool
+may_widen(IndexScanDesc scan, int64 ef)
+{
+	TgScanState  *state = scan->opaque;
+	double		slots = (double) RelationGetNumberOfBlocks(scan->indexRelation) *
+		state->graph.reader.layout.stripe_slots /
+		state->graph.reader.layout.stripe_pages;
+
+	return state->search->nexpanded >= state->search->ef &&
+		ef <= slots / SWEEP_SHARE &&
+		tg_search_memory(ef) <= (Size) work_mem * 1024;
+}
+
+/* Columns of the sweep's sort. */
+#define SORT_LOWER		1
+#define SORT_WIDTH		2
+#define SORT_ID			3
+
+static void
+sort_put(TgScanState *state, const TgResult *result)
+{
+	TupleTableSlot *slot = state->sort_slot;
+
+	ExecClearTuple(slot);
+	slot->tts_values[SORT_LOWER - 1] = Float8GetDatum(result->distance);
+	slot->tts_values[SORT_WIDTH - 1] = Float4GetDatum(result->error);
+	slot->tts_values[SORT_ID - 1] = Int64GetDatum((int64) result->id);
+	memset(slot->tts_isnull, false, sizeof(bool) * SORT_ID);
+	ExecStoreVirtualTuple(slot);
+	tuplesort_puttupleslot(state->sort, slot);
+}
+
+/*
+ * Read every slot of a page, unless the search has had it.
+ */
+static void
+sweep_page(TgScanState *state, const TgPageSlots *page)
+{
+	TgGraph    *graph = &state->graph.reader.graph;
+	const TgLayout *layout = &state->graph.reader.layout;
+
+	for (int i = 0; i < page->nslots; i++)
+	{
+		TgVertexId	id = tg_id_make(layout, page->stripe, page->first + i);
+		TgVertexView view;
+		TgResult	result = {0};
+		bool		live;
+
+		if (tg_search_was_expanded(state->search, id) ||
+			!graph->open(graph, id, &view))
+			continue;
+		if (state->ranked)
+		{
+			scan_distance(graph, &view, &result, &live);
+			state->search->stats.distances++;
+		}
+		else
+			live = !(state->graph.reader.header->flags &
+					 (TG_VERTEX_ROOT | TG_VERTEX_DEAD));
+		graph->close(graph);
+		result.id = id;
+		if (live)
+			sort_put(state, &result);
+	}
+}
+
+/*
+ * Sort all vertices that were not returned yet.
+ */
+static void
+start_sweep(IndexScanDesc scan)
+{
+	TgScanState  *state = scan->opaque;
+	Relation	index = scan->indexRelation;
+	const TgLayout *layout = &state->graph.reader.layout;
+	BlockNumber nblocks = RelationGetNumberOfBlocks(index);
+	TupleDesc	desc = CreateTemplateTupleDesc(SORT_ID);
+	AttrNumber	key = SORT_LOWER;
+	Oid			operator = Float8LessOperator;
+	Oid			collation = InvalidOid;
+	bool		nulls_first = false;
+	TgResult	result;
+
+	TupleDescInitEntry(desc, SORT_LOWER, "lower", FLOAT8OID, -1, 0);
+	TupleDescInitEntry(desc, SORT_WIDTH, "width", FLOAT4OID, -1, 0);
+	TupleDescInitEntry(desc, SORT_ID, "id", INT8OID, -1, 0);
+	state->sort = tuplesort_begin_heap(desc, 1, &key, &operator, &collation,
+									   &nulls_first, work_mem, NULL, false);
+	state->sort_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+
+	if (state->ranked)
+		tg_search_index_expanded(state->search);
+	else
+		tg_search_begin(state->search, &state->graph.reader.graph, NULL,
+						TG_ROUTING_GREEDY, 1);
+	for (BlockNumber block = TG_METAPAGE_BLKNO + 1; block < nblocks; block++)
+	{
+		TgPageSlots page;
+
+		CHECK_FOR_INTERRUPTS();
+		page = tg_page_slots(index, layout, block);
+		sweep_page(state, &page);
+	}
+	while (state->ranked && tg_search_next(state->search, &result))
+		sort_put(state, &result);
+	tuplesort_performsort(state->sort);
+
+	/* Rows go in by value and come out as the sort keeps them. */
+	ExecDropSingleTupleTableSlot(state->sort_slot);
+	state->sort_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+}
+
+/*
+ * Load the next vertex of the search.  False when the graph has no more to
+ * give.
+ */
+static bool
+next_of_graph(IndexScanDesc scan)
+{
+	TgScanState  *state = scan->opaque;
+	TgSearch   *search = state->search;
+	TgResult	result;
+	const TgResult *next;
+
+	/* Before a row would come from the pool's far end, make it larger. */
+	while (state->taken >= POOL_SHARE(state->ef))
+	{
+		if (!may_widen(scan, (int64) state->ef * 2))
+			return false;
+		state->ef *= 2;
+		tg_search_widen(search, state->ef);
+	}
+	if (!tg_search_next(search, &result))
+		return false;
+	state->taken++;
+	next = tg_search_peek(search);
+	load_vertex(state, result.id, result.payload, result.distance,
+				needs_recheck(state, result.distance, result.error,
+							  next != NULL, next ? next->distance : 0));
+	return true;
+}
+
+static bool
+next_of_sweep(IndexScanDesc scan)
+{
+	TgScanState  *state = scan->opaque;
+	TupleTableSlot *slot;
+	double		lower;
+	double		width;
+	TgVertexId	id;
+	bool		isnull;
+
+	if (state->sort == NULL)
+		start_sweep(scan);
+	slot = state->sort_slot;
+	if (!tuplesort_gettupleslot(state->sort, true, false, slot, NULL))
+		return false;
+	lower = DatumGetFloat8(slot_getattr(slot, SORT_LOWER, &isnull));
+	width = DatumGetFloat4(slot_getattr(slot, SORT_WIDTH, &isnull));
+	id = (TgVertexId) DatumGetInt64(slot_getattr(slot, SORT_ID, &isnull));
+
+	/* What comes next is not known: any width is reason to recheck. */
+	load_vertex(state, id, PAYLOAD_MANY, lower,
+				needs_recheck(state, lower, width, true, lower));
+	return true;
+}
+
+static void
+load_unranked(IndexScanDesc scan, TgUnranked kind)
+{
+	TgScanState  *state = scan->opaque;
+
+	state->ntids = tg_unranked_collect(scan->indexRelation, kind,
+									   &state->tids, &state->tids_capacity);
+	state->next_tid = 0;
+	state->recheck = false;
+	state->isnull = state->null_distance || kind == TG_UNRANKED_NULL;
+	state->distance = get_float8_nan();
+}
+
+bool
+tg_amgettuple(IndexScanDesc scan, ScanDirection dir)
+{
+	TgScanState  *state = scan->opaque;
+	MemoryContext old;
+	IndexOrderByDistance distance;
+
+	Assert(ScanDirectionIsForward(dir));
+
+	old = MemoryContextSwitchTo(state->context);
+	if (state->phase == PHASE_START)
+		start_query(scan);
+
+	while (state->next_tid >= state->ntids)
+	{
+		bool		loaded = false;
+
+		CHECK_FOR_INTERRUPTS();
+		switch (state->phase)
+		{
+			case PHASE_GRAPH:
+				loaded = next_of_graph(scan);
+				break;
+			case PHASE_SWEEP:
+				loaded = next_of_sweep(scan);
+				break;
+			case PHASE_NAN:
+				load_unranked(scan, TG_UNRANKED_NAN);
+				break;
+			case PHASE_NULL:
+				load_unranked(scan, TG_UNRANKED_NULL);
+				break;
+			default:
+				MemoryContextSwitchTo(old);
+				return false;
+		}
+		if (!loaded)
+			state->phase++;
+	}
+	MemoryContextSwitchTo(old);
+
+	scan->xs_heaptid = state->tids[state->next_tid++];
+	scan->xs_recheck = false;
+	state->rows++;
+	if (scan->numberOfOrderBys > 0)
+	{
+		distance.value = state->distance;
+		distance.isnull = state->isnull;
+		index_store_float8_orderby_distances(scan, &state->distance_type,
+											 &distance, state->recheck);
+	}
+	return true;
+}

@@ -1,0 +1,595 @@
+/*-------------------------------------------------------------------------
+ *
+ * construct.c
+ *	  Building a proximity graph in memory; see construct.h.
+ *
+ * One pass of incremental insertion, as HNSW and Vamana do it, on exact
+ * distances:
+ *
+ *	1. The vertex nearest to the root goes in first: it is where searches
+ *	   start.  All others follow in a scattered order, so that data that comes
+ *	   sorted does not make a chain.
+ *	2. A search for the vertex gives its candidates; tg_prune() chooses its
+ *	   neighbours.  Each of them gets a link back.  Lists have half as much
+ *	   room again as they keep, and are pruned when that is full, so that most
+ *	   links back cost one append.
+ *	3. Lists are pruned to the degree; lists that stayed short are filled from
+ *	   their neighbours' neighbours, because blocks are scored whole.
+ *	4. The root is linked to entry points, chosen by the same rule among a
+ *	   sample of all vertices.
+ *	5. What cannot be reached from the root is linked in, as NSG does with its
+ *	   tree: its nearest reachable vertex gives up a link that the tree of
+ *	   paths from the root does not need.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "graph/construct.h"
+
+#include <math.h>
+
+#include "graph/prune.h"
+
+/* Vertices looked at to choose the root's entry points. */
+#define ROOT_SAMPLE		2048
+
+#define NO_PARENT		TG_INVALID_VERTEX
+
+typedef struct Link
+{
+	float		distance;
+	uint32		id;
+} Link;
+
+typedef struct Construction
+{
+	const TgConstructParams *params;
+	const float *vectors;
+	int			n;
+	int			dims;
+	int			degree;
+	int			capacity;		/* room of a list while building */
+
+	Link	   *links;			/* [n + 1][capacity] */
+	uint16	   *counts;			/* [n + 1] */
+
+	/* Search state. */
+	uint32		entry;
+	uint32	   *visited;		/* [n + 1], epoch of the last visit */
+	uint32		epoch;
+	Link	   *pool;			/* [ef], ascending; high bit of id: expanded */
+	int			pool_size;
+	int			ef;
+
+	TgPruneCandidate *candidates;
+} Construction;
+
+static inline const float *
+vector_of(const Construction *c, uint32 id)
+{
+	return id == (uint32) c->n ? c->params->root :
+		c->vectors + (Size) id * c->dims;
+}
+
+static inline Link *
+links_of(const Construction *c, uint32 id)
+{
+	return c->links + (Size) id * c->capacity;
+}
+
+static inline float
+distance_between(const Construction *c, uint32 a, uint32 b)
+{
+	return tg_kernels->l2sq(vector_of(c, a), vector_of(c, b), c->dims);
+}
+
+static void
+next_epoch(Construction *c)
+{
+	if (++c->epoch == 0)
+	{
+		memset(c->visited, 0, sizeof(uint32) * ((Size) c->n + 1));
+		c->epoch = 1;
+	}
+}
+
+Size
+tg_construct_memory(int degree)
+{
+	return sizeof(Link) * (degree + degree / 2) + 2 * sizeof(uint16) +
+		sizeof(uint32) + sizeof(uint32) * degree;
+}
+
+/*
+ * Vertex number i in the order of insertion: a walk through all numbers in
+ * steps that have no factor in common with n.
+ */
+typedef struct Scatter
+{
+	uint64		n;
+	uint64		step;
+} Scatter;
+
+static Scatter
+scatter_init(int n)
+{
+	Scatter		scatter = {(uint64) n, (uint64) (n * 0.6180339887) | 1};
+
+	for (;; scatter.step += 2)
+	{
+		uint64		a = scatter.n;
+		uint64		b = scatter.step;
+
+		while (b != 0)
+		{
+			uint64		r = a % b;
+
+			a = b;
+			b = r;
+		}
+		if (a == 1)
+			return scatter;
+	}
+}
+
+static inline uint32
+scatter_get(const Scatter *scatter, int i)
+{
+	return (uint32) (i * scatter->step % scatter->n);
+}
+
+/*
+ * Insert into the pool, dropping the worst if it is full.  Returns where.
+ */
+static inline int
+pool_insert(Construction *c, float distance, uint32 id)
+{
+	int			low = 0;
+	int			high = c->pool_size;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (c->pool[middle].distance <= distance)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low >= c->ef)
+		return low;
+	if (c->pool_size < c->ef)
+		c->pool_size++;
+	memmove(&c->pool[low + 1], &c->pool[low],
+			sizeof(Link) * (c->pool_size - 1 - low));
+	c->pool[low].distance = distance;
+	c->pool[low].id = id;
+	return low;
+}
+
+#define EXPANDED	0x80000000u
+
+/*
+ * Fill the pool with the vertices nearest to the query that a greedy search
+ * from the entry finds.  On return the pool's ids carry no flags.
+ */
+static void
+search_graph(Construction *c, const float *query)
+{
+	uint32		fresh[TG_MAX_DEGREE + TG_MAX_DEGREE / 2];
+	int			cursor = 0;
+
+	next_epoch(c);
+	c->visited[c->entry] = c->epoch;
+	c->pool[0].distance = tg_kernels->l2sq(query, vector_of(c, c->entry),
+										   c->dims);
+	c->pool[0].id = c->entry;
+	c->pool_size = 1;
+
+	while (cursor < c->pool_size)
+	{
+		uint32		id = c->pool[cursor].id;
+		const Link *links = links_of(c, id & ~EXPANDED);
+		int			next = c->pool_size;
+		int			nfresh = 0;
+
+		if (id & EXPANDED)
+		{
+			cursor++;
+			continue;
+		}
+		c->pool[cursor].id |= EXPANDED;
+
+		/* Gather and prefetch all, then compute: the misses overlap. */
+		for (int i = 0; i < c->counts[id]; i++)
+		{
+			uint32		neighbour = links[i].id;
+
+			if (c->visited[neighbour] == c->epoch)
+				continue;
+			c->visited[neighbour] = c->epoch;
+			__builtin_prefetch(vector_of(c, neighbour));
+			__builtin_prefetch((const char *) vector_of(c, neighbour) + 64);
+			fresh[nfresh++] = neighbour;
+		}
+		for (int i = 0; i < nfresh; i++)
+		{
+			float		distance = tg_kernels->l2sq(query,
+													vector_of(c, fresh[i]),
+													c->dims);
+
+			if (c->pool_size < c->ef ||
+				distance < c->pool[c->pool_size - 1].distance)
+			{
+				int			at = pool_insert(c, distance, fresh[i]);
+
+				next = Min(next, at);
+			}
+		}
+		cursor = Min(cursor + 1, next);
+	}
+	for (int i = 0; i < c->pool_size; i++)
+		c->pool[i].id &= ~EXPANDED;
+}
+
+/*
+ * Keep the best of n links of a vertex.
+ */
+static void
+set_links(Construction *c, uint32 id, const Link *links, int n)
+{
+	Link	   *kept = links_of(c, id);
+	int			nkept;
+
+	for (int i = 0; i < n; i++)
+	{
+		c->candidates[i].distance = links[i].distance;
+		c->candidates[i].id = links[i].id;
+		c->candidates[i].vector = vector_of(c, links[i].id);
+	}
+	nkept = tg_prune(c->candidates, n, c->degree, c->dims);
+	for (int i = 0; i < nkept; i++)
+	{
+		kept[i].distance = c->candidates[i].distance;
+		kept[i].id = c->candidates[i].id;
+	}
+	c->counts[id] = (uint16) nkept;
+}
+
+static void
+link_back(Construction *c, uint32 from, uint32 to, float distance)
+{
+	Link	   *links = links_of(c, from);
+	int			count = c->counts[from];
+
+	links[count].distance = distance;
+	links[count].id = to;
+	c->counts[from] = (uint16) ++count;
+	if (count == c->capacity)
+		set_links(c, from, links, count);
+}
+
+static void
+insert_vertex(Construction *c, uint32 id)
+{
+	search_graph(c, vector_of(c, id));
+	set_links(c, id, c->pool, c->pool_size);
+	for (int i = 0; i < c->counts[id]; i++)
+	{
+		Link		link = links_of(c, id)[i];
+
+		link_back(c, link.id, id, link.distance);
+	}
+}
+
+static int
+compare_links(const void *a, const void *b)
+{
+	const Link *x = a;
+	const Link *y = b;
+
+	if (x->distance != y->distance)
+		return x->distance < y->distance ? -1 : 1;
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+/*
+ * Bring a list to its final degree, in ascending order: prune what is over,
+ * fill what is under from the neighbours' neighbours.
+ */
+static void
+finish_links(Construction *c, uint32 id)
+{
+	Link	   *links = links_of(c, id);
+	int			count = c->counts[id];
+
+	if (count > c->degree)
+	{
+		set_links(c, id, links, count);
+		return;
+	}
+	if (count < c->degree && count > 0)
+	{
+		c->ef = c->degree - count;
+		c->pool_size = 0;
+		next_epoch(c);
+		c->visited[id] = c->epoch;
+		for (int i = 0; i < count; i++)
+			c->visited[links[i].id] = c->epoch;
+		for (int i = 0; i < count; i++)
+		{
+			const Link *second = links_of(c, links[i].id);
+
+			for (int j = 0; j < c->counts[links[i].id]; j++)
+			{
+				if (c->visited[second[j].id] == c->epoch)
+					continue;
+				c->visited[second[j].id] = c->epoch;
+				pool_insert(c, distance_between(c, id, second[j].id),
+							second[j].id);
+			}
+		}
+		memcpy(links + count, c->pool, sizeof(Link) * c->pool_size);
+		c->counts[id] = (uint16) (count + c->pool_size);
+		c->ef = c->params->ef;
+	}
+	qsort(links, c->counts[id], sizeof(Link), compare_links);
+}
+
+/*
+ * Link the root to its entry points.
+ */
+static void
+link_root(Construction *c)
+{
+	Scatter		scatter = scatter_init(c->n);
+	int			n = Min(c->n, ROOT_SAMPLE);
+	Link	   *sample = tg_alloc(sizeof(Link) * (n + 1));
+	bool		has_entry = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		sample[i].id = scatter_get(&scatter, i);
+		has_entry |= sample[i].id == c->entry;
+	}
+	if (!has_entry)
+		sample[n++].id = c->entry;
+	for (int i = 0; i < n; i++)
+		sample[i].distance = distance_between(c, c->n, sample[i].id);
+	set_links(c, c->n, sample, n);
+	tg_free(sample);
+}
+
+/*
+ * Mark all that can be reached from the queue's vertices, recording in parent
+ * the vertex that each was reached from.
+ */
+static void
+spread(const Construction *c, uint32 *parent, uint32 *queue, int queued)
+{
+	for (int head = 0; head < queued; head++)
+	{
+		const Link *links = links_of(c, queue[head]);
+
+		for (int i = 0; i < c->counts[queue[head]]; i++)
+		{
+			uint32		id = links[i].id;
+
+			if (parent[id] != NO_PARENT)
+				continue;
+			parent[id] = queue[head];
+			queue[queued++] = id;
+		}
+	}
+}
+
+/*
+ * Make one vertex reachable: of the reachable vertices near it, the first that
+ * can give up a link does.  Returns false if none can.
+ */
+static bool
+attach(Construction *c, uint32 id, uint32 *parent)
+{
+	search_graph(c, vector_of(c, id));
+	for (int i = 0; i < c->pool_size; i++)
+	{
+		uint32		from = c->pool[i].id;
+		Link	   *links = links_of(c, from);
+		int			victim = c->counts[from];
+
+		if (parent[from] == NO_PARENT)
+			continue;
+		if (victim == c->degree)
+		{
+			do
+				victim--;
+			while (victim >= 0 && parent[links[victim].id] == from);
+			if (victim < 0)
+				continue;
+		}
+		else
+			c->counts[from]++;
+
+		links[victim].id = id;
+		links[victim].distance = c->pool[i].distance;
+		qsort(links, c->counts[from], sizeof(Link), compare_links);
+		parent[id] = from;
+		return true;
+	}
+	return false;
+}
+
+static void
+make_reachable(Construction *c)
+{
+	uint32	   *parent = tg_alloc(sizeof(uint32) * ((Size) c->n + 1));
+	uint32	   *queue = tg_alloc(sizeof(uint32) * ((Size) c->n + 1));
+	bool		again = true;
+
+	for (int i = 0; i < c->n; i++)
+		parent[i] = NO_PARENT;
+	parent[c->n] = (uint32) c->n;
+	queue[0] = (uint32) c->n;
+	spread(c, parent, queue, 1);
+
+	/*
+	 * Vertices whose surroundings have no link to spare wait for another
+	 * round with a larger pool.
+	 */
+	while (again)
+	{
+		again = false;
+		for (uint32 id = 0; id < (uint32) c->n; id++)
+		{
+			if (parent[id] != NO_PARENT)
+				continue;
+			if (attach(c, id, parent))
+			{
+				queue[0] = id;
+				spread(c, parent, queue, 1);
+			}
+			else
+				again = true;
+		}
+		if (again)
+		{
+			c->ef *= 2;
+			c->pool = tg_realloc(c->pool, sizeof(Link) * c->ef);
+		}
+	}
+	tg_free(parent);
+	tg_free(queue);
+}
+
+static void
+report_progress(const TgConstructParams *params, int64 done)
+{
+	tg_check_interrupts();
+	if (params->progress && (done & 0xFF) == 0)
+		params->progress(params->progress_arg, done);
+}
+
+TgConstructed *
+tg_construct(const TgConstructParams *params, const float *vectors, int n)
+{
+	TgConstructed *graph = tg_alloc(sizeof(TgConstructed));
+	Construction construction = {0};
+	Construction *c = &construction;
+	float		nearest = INFINITY;
+
+	Assert(n >= 0 && params->degree <= TG_MAX_DEGREE);
+
+	c->params = params;
+	c->vectors = vectors;
+	c->n = n;
+	c->dims = params->dims;
+	c->degree = params->degree;
+	c->capacity = c->degree + c->degree / 2;
+	c->ef = Max(params->ef, c->degree);
+	c->links = tg_alloc(sizeof(Link) * c->capacity * ((Size) n + 1));
+	c->counts = tg_alloc(sizeof(uint16) * ((Size) n + 1));
+	c->visited = tg_alloc(sizeof(uint32) * ((Size) n + 1));
+	c->pool = tg_alloc(sizeof(Link) * c->ef);
+	c->candidates = tg_alloc(sizeof(TgPruneCandidate) *
+							 Max(Max(c->ef, c->capacity), ROOT_SAMPLE + 1));
+
+	if (n > 0)
+	{
+		Scatter		scatter = scatter_init(n);
+
+		for (int i = 0; i < n; i++)
+		{
+			float		distance = distance_between(c, n, i);
+
+			if (distance < nearest)
+			{
+				nearest = distance;
+				c->entry = i;
+			}
+		}
+		for (int i = 0; i < n; i++)
+		{
+			uint32		id = scatter_get(&scatter, i);
+
+			if (id != c->entry)
+				insert_vertex(c, id);
+			report_progress(params, i + 1);
+		}
+		for (int i = 0; i < n; i++)
+		{
+			finish_links(c, i);
+			report_progress(params, n);
+		}
+		link_root(c);
+		make_reachable(c);
+	}
+
+	tg_free(c->visited);
+	tg_free(c->pool);
+	tg_free(c->candidates);
+
+	/* Pack the lists to their final degree. */
+	graph->n = n;
+	graph->degree = c->degree;
+	graph->counts = c->counts;
+	graph->neighbours = tg_alloc(sizeof(uint32) * c->degree * ((Size) n + 1));
+	for (int i = 0; i <= n; i++)
+		for (int j = 0; j < c->counts[i]; j++)
+			graph->neighbours[(Size) i * c->degree + j] = links_of(c, i)[j].id;
+	tg_free(c->links);
+	return graph;
+}
+
+void
+tg_constructed_free(TgConstructed *graph)
+{
+	tg_free(graph->neighbours);
+	tg_free(graph->counts);
+	tg_free(graph);
+}
+
+/*
+ * Breadth-first order from the root.  Returns how many vertices there are in
+ * it; the rest of order[] is not set.
+ */
+static int
+breadth_first(const TgConstructed *graph, uint32 *order)
+{
+	int			n = graph->n;
+	bool	   *seen = tg_alloc(sizeof(bool) * ((Size) n + 1));
+	int			placed = 0;
+	int			head = -1;		/* the root, then order[0], order[1] ... */
+
+	for (; head < placed; head++)
+	{
+		uint32		id = head < 0 ? (uint32) n : order[head];
+		const uint32 *list = graph->neighbours + (Size) id * graph->degree;
+
+		for (int i = 0; i < graph->counts[id]; i++)
+		{
+			if (seen[list[i]])
+				continue;
+			seen[list[i]] = true;
+			order[placed++] = list[i];
+		}
+	}
+	tg_free(seen);
+	return placed;
+}
+
+int
+tg_count_unreachable(const TgConstructed *graph)
+{
+	uint32	   *order = tg_alloc(sizeof(uint32) * ((Size) graph->n + 1));
+	int			reached = breadth_first(graph, order);
+
+	tg_free(order);
+	return graph->n - reached;
+}
+
+void
+tg_graph_order(const TgConstructed *graph, uint32 *order)
+{
+	int			placed pg_attribute_unused() = breadth_first(graph, order);
+
+	Assert(placed == graph->n);
+}

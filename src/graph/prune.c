@@ -1,0 +1,65 @@
+/*-------------------------------------------------------------------------
+ *
+ * prune.c
+ *	  Choosing a vertex's neighbours among candidates; see prune.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "graph/prune.h"
+
+#include "kernel/kernel.h"
+
+static int
+compare_candidates(const void *a, const void *b)
+{
+	const TgPruneCandidate *x = a;
+	const TgPruneCandidate *y = b;
+
+	if (x->distance != y->distance)
+		return x->distance < y->distance ? -1 : 1;
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+/*
+ * Is the candidate nearer to one of the kept than the rule allows?
+ */
+static bool
+occluded(const TgPruneCandidate *candidate, const TgPruneCandidate *kept,
+		 int nkept, int degree, int dims)
+{
+	float		t = TG_PRUNE_RELAX_FIRST +
+		(1.0f - TG_PRUNE_RELAX_FIRST) * nkept / degree;
+	float		limit = t * candidate->distance;
+
+	for (int i = 0; i < nkept; i++)
+		if (tg_kernels->l2sq(candidate->vector, kept[i].vector, dims) < limit)
+			return true;
+	return false;
+}
+
+int
+tg_prune(TgPruneCandidate *candidates, int n, int degree, int dims)
+{
+	int			nkept = 0;
+
+	qsort(candidates, n, sizeof(TgPruneCandidate), compare_candidates);
+	if (n <= degree)
+		return n;
+
+	/*
+	 * Kept candidates gather at the front; the dropped stay behind them in
+	 * order, so that the fill takes the nearest.
+	 */
+	for (int i = 0; i < n && nkept < degree; i++)
+	{
+		TgPruneCandidate candidate = candidates[i];
+
+		if (occluded(&candidate, candidates, nkept, degree, dims))
+			continue;
+		memmove(&candidates[nkept + 1], &candidates[nkept],
+				sizeof(TgPruneCandidate) * (i - nkept));
+		candidates[nkept++] = candidate;
+	}
+	qsort(candidates, degree, sizeof(TgPruneCandidate), compare_candidates);
+	return degree;
+}

@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * prune.h
+ *	  Choosing a vertex's neighbours among candidates.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TOGG_PRUNE_H
+#define TOGG_PRUNE_H
+
+#include "shim.h"
+
+typedef struct TgPruneCandidate
+{
+	float		distance;		/* squared L2 distance to the vertex */
+	uint32		id;
+	const float *vector;		/* [dims] */
+} TgPruneCandidate;
+
+/*
+ * Choose up to degree neighbours of a vertex among n candidates.
+ *
+ * The rule is NSG's and HNSW's (drop a candidate that is nearer to a kept
+ * neighbour than to the vertex), relaxed as CRINN found it best: candidate u
+ * is dropped if d(u, v) < t * d(u, p) for a kept v, squared distances, with t
+ * rising from TG_PRUNE_RELAX_FIRST at the first slot to 1 at the last.
+ * Slots that are left are filled with the nearest of the dropped, because a
+ * block is scored whole in any case.
+ *
+ * On return candidates[0 .. result) are the neighbours, in ascending order of
+ * distance.  A candidate must not occur twice.
+ */
+extern int	tg_prune(TgPruneCandidate *candidates, int n, int degree, int dims);
+
+#define TG_PRUNE_RELAX_FIRST	0.62f
+
+#endif							/* TOGG_PRUNE_H */

@@ -1,0 +1,221 @@
+/*-------------------------------------------------------------------------
+ *
+ * search.h
+ *	  Two-stage routing on a proximity graph whose vertices carry their
+ *	  neighbours' codes.
+ *
+ * The search sees a graph through TgGraph only, so the same code walks the
+ * pages of an index and the arrays of a unit test.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TOGG_SEARCH_H
+#define TOGG_SEARCH_H
+
+#include "kernel/kernel.h"
+
+typedef uint32 TgVertexId;
+
+#define TG_INVALID_VERTEX	((TgVertexId) 0xFFFFFFFF)
+
+/* Most neighbours a vertex may have, and blocks they fill. */
+#define TG_MAX_DEGREE		256
+#define TG_MAX_BLOCKS		(TG_MAX_DEGREE / TG_BLOCK_LANES)
+
+/* Most clusters that a neighbour list is divided into. */
+#define TG_MAX_CLUSTERS		8
+
+/*
+ * One block of up to 32 neighbours.  Lanes of stale are neighbours that came
+ * after the list was clustered: no cluster's, so every stage considers them.
+ */
+typedef struct TgBlockView
+{
+	const uint8 *codes;
+	const float *a;
+	const float *f;
+	const TgVertexId *ids;
+	uint32		stale;
+} TgBlockView;
+
+/*
+ * A vertex while it is open.  The list is in blocks of TG_BLOCK_LANES; of the
+ * last block only the first degree % TG_BLOCK_LANES lanes are in use where
+ * the degree is no multiple.  Neighbours are ordered by cluster:
+ * cluster c is [cluster_start[c], cluster_start[c + 1]), its representative
+ * first, and the last cluster ends at the degree.
+ */
+typedef struct TgVertexView
+{
+	TgVertexId	id;
+	int			degree;
+	int			nclusters;
+	const uint8 *cluster_start;
+	const char *blocks;
+} TgVertexView;
+
+/* Where the parts of a block stand, the same for all vertices of a graph. */
+typedef struct TgBlockShape
+{
+	uint32		codes_size;		/* codes; then float a[32], f[32], ids[32] */
+	uint32		block_size;		/* with the stale mask at the end */
+} TgBlockShape;
+
+#define TG_BLOCK_SHAPE(codes_size_) \
+	((TgBlockShape) {(codes_size_), \
+		(codes_size_) + 3 * TG_BLOCK_LANES * sizeof(float) + sizeof(uint32)})
+
+/* An expanded vertex: what the search hands out. */
+typedef struct TgResult
+{
+	double		distance;		/* exact up to error, as SQL returns it */
+	float		error;			/* bound on |distance - true distance| */
+	TgVertexId	id;
+	uint64		payload;		/* the graph's own, e.g. a row's address */
+} TgResult;
+
+/* Cost of a search, in things that can be counted. */
+typedef struct TgSearchStats
+{
+	uint64		hops;			/* vertices expanded */
+	uint64		stage1_hops;	/* of these, in stage 1 */
+	uint64		pages;			/* page accesses */
+	uint64		distances;		/* exact distances computed */
+	uint64		estimates;		/* codes scored */
+	uint32		widenings;
+} TgSearchStats;
+
+/*
+ * A graph to walk.  At most one vertex is open at a time.
+ */
+typedef struct TgGraph TgGraph;
+struct TgGraph
+{
+	TgBlockShape shape;
+
+	/*
+	 * Open a vertex; false if the id holds none (any more).
+	 */
+	bool		(*open) (TgGraph *graph, TgVertexId id, TgVertexView *view);
+
+	/*
+	 * Exact distance between the query and the open vertex.  Returns its key:
+	 * the squared L2 distance of the index's inner geometry, which is what
+	 * estimates are made of.  Fills *result (all but the id) and sets *live to
+	 * whether the vertex has rows to return.
+	 */
+	float		(*distance) (TgGraph *graph, const TgVertexView *view,
+							 TgResult *result, bool *live);
+
+	/* Close the open vertex. */
+	void		(*close) (TgGraph *graph);
+
+	/* Bring a vertex's record nearer, if that costs no wait.  May be NULL. */
+	void		(*prefetch) (TgGraph *graph, TgVertexId id);
+};
+
+typedef enum TgRouting
+{
+	TG_ROUTING_TWO_STAGE,
+	TG_ROUTING_GUIDED,
+	TG_ROUTING_GREEDY
+} TgRouting;
+
+/* A candidate of the pool. */
+typedef struct TgCandidate
+{
+	float		key;			/* estimated squared distance */
+	TgVertexId	id;
+	int8		part;			/* what is left to expand: see search.c */
+} TgCandidate;
+
+typedef struct TgExpanded
+{
+	float		key;
+	TgVertexId	id;
+} TgExpanded;
+
+typedef struct TgSearch
+{
+	TgGraph    *graph;
+	const TgScoreTable *table;
+	TgRouting	routing;
+
+	/* The pool: the ef best candidates seen, in ascending order of key. */
+	TgCandidate *pool;
+	int			ef;
+	int			pool_capacity;
+	int			pool_size;
+	int			cursor;			/* nothing before it is unexpanded */
+
+	/* The visited set: open addressing, emptied by raising the epoch. */
+	uint64	   *visited;		/* epoch << 32 | id */
+	uint32		visited_mask;
+	uint32		visited_used;
+	uint32		epoch;
+
+	/* Expanded vertices with rows, a binary min-heap by distance. */
+	TgResult   *results;
+	int			nresults;
+	int			results_capacity;
+
+	/* Every vertex expanded so far, for widening and for the final sweep. */
+	TgExpanded *expanded;
+	int			nexpanded;
+	int			expanded_capacity;
+
+	TgSearchStats stats;
+} TgSearch;
+
+/* Allocate a search in the current memory context; it may be used often. */
+extern TgSearch *tg_search_create(void);
+extern void tg_search_destroy(TgSearch *search);
+
+/* Forget the last query and get ready for one with a pool of ef. */
+extern void tg_search_begin(TgSearch *search, TgGraph *graph,
+							const TgScoreTable *table, TgRouting routing,
+							int ef);
+
+/* Offer a vertex whose distance is not known: it is expanded first. */
+extern void tg_search_add_entry(TgSearch *search, TgVertexId id);
+
+/* Route until the ef best candidates seen are all expanded. */
+extern void tg_search_run(TgSearch *search);
+
+/*
+ * Continue with a larger pool: every vertex expanded so far is expanded
+ * again, for what the smaller pool turned away, and then whatever comes up.
+ * Results already taken do not come again.
+ */
+extern void tg_search_widen(TgSearch *search, int ef);
+
+/* Take the nearest result found and not taken yet; false if there is none. */
+extern bool tg_search_next(TgSearch *search, TgResult *result);
+
+/* The nearest result without taking it; NULL if there is none. */
+extern const TgResult *tg_search_peek(const TgSearch *search);
+
+/* Was the vertex expanded?  Valid after tg_search_index_expanded(). */
+extern void tg_search_index_expanded(TgSearch *search);
+extern bool tg_search_was_expanded(const TgSearch *search, TgVertexId id);
+
+/* Bytes a search of this ef takes, at most about. */
+extern Size tg_search_memory(int ef);
+
+/* Block b of an open vertex. */
+static inline TgBlockView
+tg_view_block(const TgBlockShape *shape, const TgVertexView *view, int b)
+{
+	const char *block = view->blocks + (Size) b * shape->block_size;
+	const char *floats = block + shape->codes_size;
+	TgBlockView result;
+
+	result.codes = (const uint8 *) block;
+	result.a = (const float *) floats;
+	result.f = result.a + TG_BLOCK_LANES;
+	result.ids = (const TgVertexId *) (result.f + TG_BLOCK_LANES);
+	result.stale = result.ids[TG_BLOCK_LANES];
+	return result;
+}
+
+#endif							/* TOGG_SEARCH_H */

@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ *
+ * kernel.h
+ *	  Distance and code-scan kernels: one table of functions, one body per
+ *	  instruction set, chosen at run time.
+ *
+ * A kernel never allocates, never fails and reads no byte outside the spans
+ * it is given.  Spans need no alignment.  Results of two instruction sets
+ * differ only by the order in which floats are added (relative error below
+ * n * 2^-23); code scans are exact integer sums and agree to the last bit
+ * before the final scale is applied.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TOGG_KERNEL_H
+#define TOGG_KERNEL_H
+
+#include "shim.h"
+
+/* Neighbours are coded and scored in blocks of this many. */
+#define TG_BLOCK_LANES	32
+
+/* Dimensions whose bits share one four-bit code, and codes of one table. */
+#define TG_GROUP_DIMS	4
+#define TG_GROUP_CODES	16
+
+/* Bytes that one group of one bit plane takes for a whole block. */
+#define TG_GROUP_BYTES	(TG_BLOCK_LANES * TG_GROUP_DIMS / 8)
+
+/* Score tables are padded to a multiple of this many groups, with zeros. */
+#define TG_TABLE_ALIGN	4
+
+/*
+ * A query as the code scan needs it: an 8-bit table of the partial sums of
+ * every group of four dimensions, and the line that turns the integer sum
+ * back into <query, code>:  <query, code> = step * sum + offset.
+ * See src/code/rabitq.h for where the numbers come from.
+ */
+typedef struct TgScoreTable
+{
+	int			ngroups;		/* groups of four dimensions */
+	int			nplanes;		/* bits per dimension: 1 or 2 */
+	float		step;
+	float		offset;
+	uint8	   *entries;		/* [ngroups rounded up to TG_TABLE_ALIGN][16] */
+} TgScoreTable;
+
+typedef struct TgKernels
+{
+	const char *name;
+
+	/* Sums over n floats: of (a-b)^2, of a*b, of |a-b|. */
+	float		(*l2sq) (const float *a, const float *b, int n);
+	float		(*dot) (const float *a, const float *b, int n);
+	float		(*l1) (const float *a, const float *b, int n);
+
+	/* The same with b in half precision. */
+	float		(*l2sq_half) (const float *a, const uint16 *b, int n);
+	float		(*dot_half) (const float *a, const uint16 *b, int n);
+
+	/* Conversions; to half rounds to nearest even, overflow to infinity. */
+	void		(*half_to_float) (const uint16 *src, float *dst, int n);
+	void		(*float_to_half) (const float *src, uint16 *dst, int n);
+
+	/*
+	 * One round of the fast Walsh-Hadamard transform of n = 2^k floats,
+	 * unscaled, in place.
+	 */
+	void		(*hadamard) (float *x, int n);
+
+	/*
+	 * Score the 32 codes of a block.
+	 *
+	 * codes: nplanes planes, least significant first, each ngroups groups of
+	 * 16 bytes; byte j of a group holds the four bits of lane j in its low
+	 * nibble and those of lane j + 16 in its high nibble; bit i of a nibble
+	 * belongs to dimension 4 * group + i.
+	 *
+	 * sum[lane] = sum over planes of 2^plane * sum over groups of
+	 * entries[group][nibble], and
+	 *
+	 * estimates[lane] = base + a[lane] + f[lane] * (step * sum[lane] + offset)
+	 *
+	 * Returns a bit mask of the lanes with estimates[lane] < limit; a NaN is
+	 * never below the limit.
+	 */
+	uint32		(*score) (const TgScoreTable *table, const uint8 *codes,
+						  const float *a, const float *f,
+						  float base, float limit, float *estimates);
+} TgKernels;
+
+/* The kernels in use; never NULL once tg_kernels_select() has run. */
+extern const TgKernels *tg_kernels;
+
+/*
+ * All bodies that this build has, best first, NULL-terminated.
+ * tg_kernels_supported() tells whether this processor can run one.
+ */
+extern const TgKernels *const tg_kernels_all[];
+extern bool tg_kernels_supported(const TgKernels *kernels);
+
+/*
+ * Use the best body that this processor runs ("auto"), or the one named.
+ * Returns false, and changes nothing, where there is no such body or the
+ * processor cannot run it.
+ */
+extern bool tg_kernels_select(const char *name);
+
+#endif							/* TOGG_KERNEL_H */

@@ -1,0 +1,159 @@
+/*-------------------------------------------------------------------------
+ *
+ * layout.c
+ *	  Sizes and offsets; see layout.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "page/layout.h"
+
+#include "code/rabitq.h"
+
+/* Most slots of a stripe: what an insert extends the index by. */
+#define MAX_STRIPE_SLOTS	16
+
+static void
+part_init(TgPart *part, uint32 size)
+{
+	part->size = size;
+	part->per_page = TG_PAGE_CONTENT / size;
+	part->pages_each = part->per_page > 0 ? 0 :
+		(size + TG_PAGE_CONTENT - 1) / TG_PAGE_CONTENT;
+}
+
+/* Pages that n parts take. */
+static int
+part_pages(const TgPart *part, int n)
+{
+	if (part->size == 0)
+		return 0;
+	if (part->per_page > 0)
+		return (n + part->per_page - 1) / part->per_page;
+	return n * part->pages_each;
+}
+
+/*
+ * Choose how many slots a stripe holds so that its pages are fullest; the
+ * smallest stripe among equals.  Returns bytes per slot.
+ */
+static double
+stripe_init(TgLayout *layout)
+{
+	double		best = 0;
+
+	for (int slots = 1; slots <= MAX_STRIPE_SLOTS; slots++)
+	{
+		int			pages = part_pages(&layout->list, slots) +
+			part_pages(&layout->vector, slots);
+		double		bytes = (double) pages * BLCKSZ / slots;
+
+		if (best == 0 || bytes < best)
+		{
+			best = bytes;
+			layout->stripe_slots = slots;
+			layout->stripe_pages = pages;
+		}
+	}
+	layout->list.npages = part_pages(&layout->list, layout->stripe_slots);
+	layout->vector.npages = layout->stripe_pages - layout->list.npages;
+	layout->vector.first_page = layout->list.npages;
+	return best;
+}
+
+/*
+ * Lay out with the vector in the list part or apart from it.  Returns bytes
+ * per slot.
+ */
+static double
+layout_try(TgLayout *layout, bool vector_inline)
+{
+	int			nblocks = layout->degree / TG_BLOCK_LANES;
+	uint32		size = sizeof(TgSlotHeader) +
+		nblocks * layout->block.block_size;
+
+	memset(&layout->list, 0, sizeof(TgPart));
+	memset(&layout->vector, 0, sizeof(TgPart));
+	layout->vector_inline = vector_inline;
+	layout->vector_offset = 0;
+	if (vector_inline)
+	{
+		layout->vector_offset = size;
+		size += layout->vector_size;
+	}
+	layout->tids_offset = size = SHORTALIGN(size);
+	size = MAXALIGN(size + TG_MIN_VERTEX_TIDS * sizeof(ItemPointerData));
+	part_init(&layout->list, size);
+
+	/* Room that a page has left over goes to heap TIDs. */
+	if (layout->list.per_page > 0)
+		layout->list.size = MAXALIGN_DOWN(TG_PAGE_CONTENT /
+										  layout->list.per_page);
+	layout->vertex_tids = (layout->list.size - layout->tids_offset) /
+		sizeof(ItemPointerData);
+	layout->slot_tids = (Min(layout->list.size, TG_PAGE_CONTENT) -
+						 sizeof(TgSlotHeader)) / sizeof(ItemPointerData);
+
+	if (!vector_inline)
+		part_init(&layout->vector, MAXALIGN(layout->vector_size));
+	return stripe_init(layout);
+}
+
+void
+tg_layout_init(TgLayout *layout, int dims, int inner_dims, int degree,
+			   int bits, TgStorage storage)
+{
+	double		together;
+	double		apart;
+	bool		spans_apart;
+
+	Assert(dims > 0 && degree % TG_BLOCK_LANES == 0);
+
+	memset(layout, 0, sizeof(TgLayout));
+	layout->kind = TG_PAGE_LIST;
+	layout->dims = dims;
+	layout->inner_dims = inner_dims;
+	layout->degree = degree;
+	layout->bits = bits;
+	layout->storage = storage;
+	layout->block = TG_BLOCK_SHAPE(TG_CODES_SIZE(inner_dims, bits));
+	layout->vector_size = dims * (storage == TG_STORAGE_HALF ?
+								  sizeof(uint16) : sizeof(float));
+	layout->vector_size = TYPEALIGN(sizeof(float), layout->vector_size);
+
+	/*
+	 * A vector beside its list saves a page access for every hop, unless the
+	 * pages it leaves half empty cost too much memory, or it makes the list
+	 * part span pages, which then has to be copied to be read.
+	 */
+	apart = layout_try(layout, false);
+	spans_apart = layout->list.per_page == 0;
+	together = layout_try(layout, true);
+	if (together > 1.2 * apart ||
+		(layout->list.per_page == 0 && !spans_apart))
+		layout_try(layout, false);
+}
+
+void
+tg_layout_init_unranked(TgLayout *layout)
+{
+	memset(layout, 0, sizeof(TgLayout));
+	layout->kind = TG_PAGE_TIDS;
+	layout->slot_tids = (TG_PAGE_CONTENT - sizeof(TgSlotHeader)) /
+		sizeof(ItemPointerData);
+	part_init(&layout->list, TG_PAGE_CONTENT);
+	layout->list.npages = 1;
+	layout->stripe_slots = 1;
+	layout->stripe_pages = 1;
+}
+
+double
+tg_layout_bytes_per_vertex(const TgLayout *layout)
+{
+	return (double) layout->stripe_pages * BLCKSZ / layout->stripe_slots;
+}
+
+int
+tg_degree_for_m(int m)
+{
+	return TYPEALIGN(TG_BLOCK_LANES, 2 * m);
+}

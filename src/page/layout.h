@@ -1,0 +1,264 @@
+/*-------------------------------------------------------------------------
+ *
+ * layout.h
+ *	  The bytes of an index on disk: the only code that knows offsets.
+ *
+ * Every page begins with PostgreSQL's page header and ends with a
+ * TgPageOpaque; what is between is the page's content.  pd_lower is past the
+ * last slot ever used, so that WAL keeps the content and skips the rest.
+ *
+ *	block 0		metapage (TgMetaPage)
+ *	the rest	stripes, each of stripe_pages consecutive blocks that hold
+ *				stripe_slots slots; between them single pages of TG_PAGE_TIDS
+ *
+ * A slot's number is id = first block of its stripe * stripe_slots + place in
+ * the stripe, so that an id leads to its bytes by arithmetic alone.  (Blocks
+ * that do not begin a stripe leave their numbers unused; 32 bits reach at
+ * least 2 TB.)  A slot is in two parts, each either several to a page or
+ * several pages long:
+ *
+ *		list part			header, blocks of neighbours, [vector], heap TIDs
+ *		vector part			the vector, where that fits pages better
+ *
+ *	 one page, list parts of 128 dimensions (2 bits, degree 32):
+ *
+ *	+--------+--------------------------------------------------+--------+
+ *	| header | slot 0                                           |        |
+ *	|  24 B  | TgSlotHeader | block 0 .. | vector | heap TIDs    |        |
+ *	|        +--------------------------------------------------+ opaque |
+ *	|        | slot 1                                           |  8 B   |
+ *	|        +--------------------------------------------------+        |
+ *	|        | ...                                              |        |
+ *	+--------+--------------------------------------------------+--------+
+ *
+ *	 one block of neighbours:
+ *
+ *	+-------------------------------+-------+-------+---------+-------+
+ *	| codes, bit plane by bit plane | a[32] | f[32] | ids[32] | stale |
+ *	| 16 bytes per 4 dimensions     | float | float | uint32  | mask  |
+ *	+-------------------------------+-------+-------+---------+-------+
+ *
+ * A part longer than a page is cut into pieces of TG_PAGE_CONTENT bytes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TOGG_LAYOUT_H
+#define TOGG_LAYOUT_H
+
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "storage/bufpage.h"
+#include "storage/itemptr.h"
+
+#include "graph/search.h"
+#include "type/type.h"
+
+#define TG_METAPAGE_BLKNO	0
+#define TG_MAGIC			0x7067676F	/* "oggp" */
+#define TG_FORMAT_VERSION	1
+
+/* Last thing on every page. */
+typedef struct TgPageOpaque
+{
+	uint16		kind;			/* TgPageKind */
+	uint16		piece;			/* which block of its stripe this is */
+	uint16		unused;
+	uint16		page_id;		/* TG_PAGE_ID: for pg_filedump and friends */
+} TgPageOpaque;
+
+#define TG_PAGE_ID			0xFF94
+
+typedef enum TgPageKind
+{
+	TG_PAGE_META = 1,
+	TG_PAGE_LIST = 2,			/* list parts */
+	TG_PAGE_VECTOR = 3,			/* vector parts */
+	TG_PAGE_TIDS = 4			/* one TG_SLOT_TIDS slot of an unranked list */
+} TgPageKind;
+
+#define TG_PAGE_CONTENT \
+	(BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - MAXALIGN(sizeof(TgPageOpaque)))
+
+#define TgPageGetOpaque(page) \
+	((TgPageOpaque *) PageGetSpecialPointer(page))
+
+/* How an element of a stored vector is kept. */
+typedef enum TgStorage
+{
+	TG_STORAGE_FLOAT = 1,		/* float32: exact */
+	TG_STORAGE_HALF = 2			/* half precision, with a bound on its error */
+} TgStorage;
+
+/* What a slot holds. */
+typedef enum TgSlotKind
+{
+	TG_SLOT_FREE = 0,
+	TG_SLOT_VERTEX = 1,
+	TG_SLOT_TIDS = 2			/* more heap TIDs of a vertex, or unranked rows */
+} TgSlotKind;
+
+/* ntids of a slot that VACUUM is about to unlink: looks full to all others. */
+#define TG_TIDS_CLOSED			0xFFFF
+
+#define TG_VERTEX_ROOT		0x01	/* where searches start; has no rows */
+#define TG_VERTEX_DEAD		0x02	/* no rows left; still routes searches */
+
+/*
+ * Head of a slot's list part.
+ *
+ * A vertex whose rows are all gone is marked dead with the next transaction ID
+ * of that moment in xid; once no transaction that old runs, nobody can be
+ * about to link to it, and VACUUM may unlink it and free the slot.  A free
+ * slot's xid says when it was freed: it is reused only when every scan that
+ * might still hold its id is gone.
+ */
+typedef struct TgSlotHeader
+{
+	uint8		kind;			/* TgSlotKind */
+	uint8		flags;
+	uint16		degree;			/* neighbours in use */
+	uint8		nclusters;
+	uint8		unused;
+	uint16		ntids;			/* heap TIDs in this slot */
+	float		norm2;			/* squared norm of the stored vector */
+	float		error;			/* bound on |stored - true vector| */
+	TgVertexId	next;			/* slot with more heap TIDs, or invalid */
+	TgVertexId	owner;			/* TG_SLOT_TIDS: whose rows these are */
+	uint64		xid;			/* FullTransactionId, see above */
+	uint8		cluster_start[TG_MAX_CLUSTERS];
+} TgSlotHeader;
+
+/* The lists of rows that no distance can rank, heads in the metapage. */
+typedef enum TgUnranked
+{
+	TG_UNRANKED_NAN = 0,		/* distance is NaN: sorts after all others */
+	TG_UNRANKED_NULL = 1,		/* NULL vectors: sort last */
+	TG_UNRANKED_KINDS = 2
+} TgUnranked;
+
+/* Slot numbers are below this: what is above has other meanings. */
+#define TG_MAX_SLOT			((TgVertexId) 0xFFFFFF00)
+
+/* Owner of the slots of an unranked list. */
+#define TG_UNRANKED_OWNER(kind)		(TG_INVALID_VERTEX - 1 - (TgVertexId) (kind))
+
+/*
+ * The metapage.  Until the first vector tells the dimensions, dims is 0 and
+ * only the unranked lists may have members.
+ */
+typedef struct TgMetaPage
+{
+	uint32		magic;
+	uint32		version;
+	uint32		dims;			/* of the column's vectors */
+	uint16		metric;			/* TgMetric */
+	uint16		storage;		/* TgStorage */
+	uint16		degree;			/* neighbours of a vertex, at most */
+	uint16		bits;			/* per dimension of a neighbour's code */
+	uint16		clusters;		/* of a neighbour list */
+	uint16		unused;
+	uint32		ef_construction;
+	float		max_norm;		/* inner product: see type/metric.h */
+	uint64		seed;			/* of the rotation */
+	TgVertexId	root;
+
+	/* First pages of the unranked lists, and of a list of free ones. */
+	TgVertexId	unranked[TG_UNRANKED_KINDS];
+	TgVertexId	unranked_free;
+} TgMetaPage;
+
+#define TgPageGetMeta(page)		((TgMetaPage *) PageGetContents(page))
+
+/* One part of a slot: several to a page, or several pages long. */
+typedef struct TgPart
+{
+	uint32		size;			/* bytes; 0 if there is no such part */
+	uint16		per_page;		/* 0 if longer than a page */
+	uint16		pages_each;		/* pages of one, if longer than a page */
+	uint16		first_page;		/* of this kind of part in the stripe */
+	uint16		npages;			/* of this kind of part in the stripe */
+} TgPart;
+
+/*
+ * Where everything is, worked out from the metapage.
+ */
+typedef struct TgLayout
+{
+	TgPageKind	kind;			/* of the pages of list parts */
+	int			dims;			/* of stored vectors */
+	int			inner_dims;		/* of codes: see type/metric.h */
+	int			degree;
+	int			bits;
+	TgStorage	storage;
+	TgBlockShape block;
+
+	uint32		vector_size;	/* bytes of a stored vector */
+	uint32		vector_offset;	/* in the list part, if it is there */
+	bool		vector_inline;
+	uint32		tids_offset;	/* heap TIDs of a vertex, in the list part */
+	int			vertex_tids;	/* room for so many */
+	int			slot_tids;		/* room of a TG_SLOT_TIDS slot */
+
+	TgPart		list;
+	TgPart		vector;
+	int			stripe_slots;
+	int			stripe_pages;
+} TgLayout;
+
+/* A row and its next version, at least, fit beside the list. */
+#define TG_MIN_VERTEX_TIDS	2
+
+/* Work out the layout; all arguments are within their limits. */
+extern void tg_layout_init(TgLayout *layout, int dims, int inner_dims,
+						   int degree, int bits, TgStorage storage);
+
+/*
+ * Unranked lists must work before an index knows its dimensions: their slots
+ * take a page each, whatever the layout of the vertices.
+ */
+extern void tg_layout_init_unranked(TgLayout *layout);
+
+/* Index bytes that one vertex takes. */
+extern double tg_layout_bytes_per_vertex(const TgLayout *layout);
+
+/* Degree for the option m: 2m, in full blocks. */
+extern int	tg_degree_for_m(int m);
+
+/*
+ * Where a slot's part begins: page of the stripe and offset within the page.
+ */
+static inline int
+tg_part_page(const TgPart *part, int place)
+{
+	return part->first_page + (part->per_page > 0 ?
+							   place / part->per_page :
+							   place * part->pages_each);
+}
+
+static inline int
+tg_part_offset(const TgPart *part, int place)
+{
+	return MAXALIGN(SizeOfPageHeaderData) +
+		(part->per_page > 0 ? place % part->per_page * part->size : 0);
+}
+
+static inline BlockNumber
+tg_id_stripe(const TgLayout *layout, TgVertexId id)
+{
+	return id / layout->stripe_slots;
+}
+
+static inline int
+tg_id_place(const TgLayout *layout, TgVertexId id)
+{
+	return id % layout->stripe_slots;
+}
+
+static inline TgVertexId
+tg_id_make(const TgLayout *layout, BlockNumber stripe, int place)
+{
+	return stripe * layout->stripe_slots + place;
+}
+
+#endif							/* TOGG_LAYOUT_H */

@@ -1,0 +1,133 @@
+/*-------------------------------------------------------------------------
+ *
+ * list.c
+ *	  Neighbour lists in the list part of a slot.
+ *
+ * These functions work on a private copy of the bytes (a page being built, or
+ * a TgEdit); they take no locks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "page/page.h"
+
+static char *
+list_block(const TgLayout *layout, const void *slot, int block)
+{
+	return (char *) slot + sizeof(TgSlotHeader) +
+		(Size) block * layout->block.block_size;
+}
+
+static float *
+block_factors(const TgLayout *layout, char *block)
+{
+	return (float *) (block + layout->block.codes_size);
+}
+
+static TgVertexId *
+block_ids(const TgLayout *layout, char *block)
+{
+	return (TgVertexId *) (block_factors(layout, block) + 2 * TG_BLOCK_LANES);
+}
+
+static uint32 *
+block_stale(const TgLayout *layout, char *block)
+{
+	return block_ids(layout, block) + TG_BLOCK_LANES;
+}
+
+TgVertexId *
+tg_list_ids(const TgLayout *layout, void *slot, int block)
+{
+	return block_ids(layout, list_block(layout, slot, block));
+}
+
+TgVertexId
+tg_list_get(const TgLayout *layout, const void *slot, int lane)
+{
+	char	   *block = list_block(layout, slot, lane / TG_BLOCK_LANES);
+
+	return block_ids(layout, block)[lane % TG_BLOCK_LANES];
+}
+
+static void
+mark_stale(const TgLayout *layout, void *slot, int lane)
+{
+	*block_stale(layout, list_block(layout, slot, lane / TG_BLOCK_LANES)) |=
+		UINT32_C(1) << (lane % TG_BLOCK_LANES);
+}
+
+/*
+ * A lane's neighbour is not the one that was clustered.  If it stood for a
+ * cluster, nothing leads there any more: all of the cluster becomes stale.
+ */
+static void
+lane_changed(const TgLayout *layout, void *slot, int lane)
+{
+	TgSlotHeader *header = slot;
+
+	mark_stale(layout, slot, lane);
+	for (int c = 0; c < header->nclusters; c++)
+	{
+		int			end = c + 1 < header->nclusters ?
+			header->cluster_start[c + 1] : header->degree;
+
+		if (header->cluster_start[c] == lane)
+			for (int i = lane; i < end; i++)
+				mark_stale(layout, slot, i);
+	}
+}
+
+void
+tg_list_set(const TgLayout *layout, void *slot, int lane,
+			const TgCoded *coded, bool fresh)
+{
+	TgSlotHeader *header = slot;
+	char	   *block = list_block(layout, slot, lane / TG_BLOCK_LANES);
+	int			place = lane % TG_BLOCK_LANES;
+
+	Assert(lane <= header->degree && lane < layout->degree);
+
+	tg_codes_set_lane((uint8 *) block, layout->inner_dims, layout->bits,
+					  place, coded->levels);
+	block_factors(layout, block)[place] = coded->a;
+	block_factors(layout, block)[TG_BLOCK_LANES + place] = coded->f;
+	block_ids(layout, block)[place] = coded->id;
+	if (lane == header->degree)
+		header->degree++;
+	if (fresh)
+		lane_changed(layout, slot, lane);
+}
+
+void
+tg_list_remove(const TgLayout *layout, void *slot, int lane)
+{
+	TgSlotHeader *header = slot;
+	int			last = header->degree - 1;
+	char	   *block = list_block(layout, slot, last / TG_BLOCK_LANES);
+	int			place = last % TG_BLOCK_LANES;
+
+	Assert(lane <= last);
+
+	if (lane < last)
+	{
+		TgCoded		moved;
+
+		moved.levels = palloc(layout->inner_dims);
+		tg_codes_get_lane((uint8 *) block, layout->inner_dims, layout->bits,
+						  place, moved.levels);
+		moved.id = block_ids(layout, block)[place];
+		moved.a = block_factors(layout, block)[place];
+		moved.f = block_factors(layout, block)[TG_BLOCK_LANES + place];
+		tg_list_set(layout, slot, lane, &moved, true);
+		pfree(moved.levels);
+	}
+	*block_stale(layout, block) &= ~(UINT32_C(1) << place);
+	header->degree = last;
+
+	/* A cluster that would begin past the end is none. */
+	while (header->nclusters > 0 &&
+		   header->cluster_start[header->nclusters - 1] >= last)
+		header->nclusters--;
+}

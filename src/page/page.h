@@ -1,0 +1,282 @@
+/*-------------------------------------------------------------------------
+ *
+ * page.h
+ *	  Reading and writing the pages of an index.
+ *
+ * Locking rules are argued in src/README.md.  In short: nobody waits for a
+ * list page while holding a vector page, nobody holds two list pages, and no
+ * lock is kept across a call that is not in this directory, except by
+ * TgReader (share) and TgEdit (exclusive), which say so.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TOGG_PAGE_H
+#define TOGG_PAGE_H
+
+#include "access/generic_xlog.h"
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+
+#include "code/rabitq.h"
+#include "code/rotate.h"
+#include "page/layout.h"
+#include "type/metric.h"
+
+/* ---------- index.c: the metapage, and what follows from it ---------- */
+
+/*
+ * All that is fixed once an index knows its dimensions.
+ */
+typedef struct TgIndex
+{
+	TgMetaPage	meta;			/* unranked heads may be out of date */
+	TgLayout	layout;
+	TgGeometry	geometry;
+	TgRotation	rotation;
+	float	   *root_inner;		/* [inner_dims]: the centre of the codes */
+	float	   *root_rotated;	/* [inner_dims]: P root_inner */
+} TgIndex;
+
+/*
+ * What is known of an index, from the relation cache where possible.  Raises
+ * an error for a metapage that is not ours.  If the index has no dimensions
+ * yet, only meta is set.  The result lives until the next relation cache
+ * invalidation: use it at once, or copy it.
+ */
+extern const TgIndex *tg_index_get(Relation index);
+extern TgIndex *tg_index_copy(const TgIndex *source);
+
+/* All but the root, from a metapage that has dimensions. */
+extern TgIndex *tg_index_create(const TgMetaPage *meta);
+
+/* Set the root's vectors from its stored form. */
+extern void tg_index_set_root(TgIndex *info, const void *bytes, float norm2);
+
+/* Copy of the metapage as it is now. */
+extern TgMetaPage tg_meta_read(Relation index);
+extern void tg_meta_check(Relation index, const TgMetaPage *meta);
+
+/* Initialize a page: no content yet. */
+extern void tg_page_init(Page page, TgPageKind kind, int piece);
+
+/* Raise ERRCODE_INDEX_CORRUPTED unless the page is an initialized one of ours. */
+extern void tg_page_check(Relation index, Buffer buffer, TgPageKind kind);
+
+/* Same, as a question. */
+extern bool tg_page_is(Page page, TgPageKind kind);
+
+/* Error for content that cannot be; detail must be a complete sentence. */
+extern void tg_report_corruption(Relation index, BlockNumber block,
+								 const char *detail,...)
+			pg_attribute_noreturn() pg_attribute_printf(3, 4);
+
+/* ---------- reader.c: walking the graph on pages ---------- */
+
+/*
+ * A TgGraph over the pages of an index.  Between open and close it holds a
+ * pin and a share lock on the vertex's list page (and vector page, once the
+ * vector was asked for); parts longer than a page are copied instead.
+ */
+typedef struct TgReader
+{
+	TgGraph		graph;			/* first, so that it can be cast */
+	Relation	index;
+	TgLayout	layout;
+	Buffer		list_buffer;
+	Buffer		vector_buffer;
+	const TgSlotHeader *header; /* of the open slot */
+	char	   *list_copy;
+	char	   *vector_copy;
+	uint64		pages;			/* page accesses so far */
+} TgReader;
+
+extern void tg_reader_init(TgReader *reader, Relation index,
+						   const TgLayout *layout);
+extern void tg_reader_free(TgReader *reader);
+
+/* Open any kind of slot; close with graph.close. */
+extern const TgSlotHeader *tg_reader_open_slot(TgReader *reader, TgVertexId id);
+
+/* Stored vector of the open vertex. */
+extern const void *tg_reader_vector(TgReader *reader, TgVertexId id);
+
+static inline TgStored
+tg_slot_stored(const TgSlotHeader *header)
+{
+	return (TgStored) {header->norm2, header->error};
+}
+
+static inline ItemPointer
+tg_slot_tids(const TgLayout *layout, const TgSlotHeader *header)
+{
+	return (ItemPointer) ((const char *) header +
+						  (header->kind == TG_SLOT_TIDS ?
+						   sizeof(TgSlotHeader) : layout->tids_offset));
+}
+
+/* ---------- list.c: neighbour lists in a list part ---------- */
+
+/* Code of a neighbour, ready to be put in a lane. */
+typedef struct TgCoded
+{
+	TgVertexId	id;
+	float		a;
+	float		f;
+	uint8	   *levels;			/* [inner_dims] */
+} TgCoded;
+
+extern TgVertexId *tg_list_ids(const TgLayout *layout, void *slot, int block);
+extern TgVertexId tg_list_get(const TgLayout *layout, const void *slot,
+							  int lane);
+
+/* Put a neighbour in a lane; fresh ones are marked as coming after clustering. */
+extern void tg_list_set(const TgLayout *layout, void *slot, int lane,
+						const TgCoded *coded, bool fresh);
+
+/* Take a lane out; the last one takes its place. */
+extern void tg_list_remove(const TgLayout *layout, void *slot, int lane);
+
+/* ---------- writer.c: slots ---------- */
+
+/*
+ * Write a new slot wherever there is room, WAL-logged.  list is
+ * layout->list.size bytes, vector layout->vector_size bytes or NULL.
+ */
+extern TgVertexId tg_slot_insert(Relation index, const TgLayout *layout,
+								 const char *list, const char *vector);
+
+/*
+ * Change a slot's list part.  Between begin and finish (or abort) the slot's
+ * first page is pinned and locked exclusively, and slot points to a private
+ * copy of the list part; finish WAL-logs what changed.
+ */
+typedef struct TgEdit
+{
+	Relation	index;
+	const TgLayout *layout;
+	TgVertexId	id;
+	Buffer		buffer;
+	GenericXLogState *xlog;
+	char	   *slot;
+	char	   *first_piece;	/* of the slot, in the page image */
+	char	   *copy;			/* only where the part spans pages */
+} TgEdit;
+
+extern void tg_edit_begin(TgEdit *edit, Relation index,
+						  const TgLayout *layout, TgVertexId id);
+extern void tg_edit_finish(TgEdit *edit);
+extern void tg_edit_abort(TgEdit *edit);
+
+/* Replace the whole list part, where it does not span pages. */
+extern void tg_edit_put(TgEdit *edit, const char *list);
+
+static inline TgSlotHeader *
+tg_edit_header(TgEdit *edit)
+{
+	return (TgSlotHeader *) edit->slot;
+}
+
+/*
+ * What a block holds, for reading an index page by page: the slots whose
+ * header is on it are nslots places of a stripe, from first on.  A block that
+ * was never initialized (see tg_extend) has no kind and no slots; any other
+ * that is not ours raises an error.
+ */
+typedef struct TgPageSlots
+{
+	int			kind;			/* TgPageKind, or 0 */
+	BlockNumber stripe;
+	int			first;
+	int			nslots;			/* 0 unless kind is TG_PAGE_LIST */
+} TgPageSlots;
+
+extern TgPageSlots tg_page_slots(Relation index, const TgLayout *layout,
+								 BlockNumber block);
+
+/* Tell the free space map that a slot's page has room. */
+extern void tg_record_room(Relation index, const TgLayout *layout,
+						   TgVertexId id);
+
+/* Extend the index by a stripe of empty pages; returns its first block. */
+extern BlockNumber tg_extend(Relation index, const TgLayout *layout);
+
+/* The stamp of a slot that dies or is freed now, and whether it is old. */
+extern uint64 tg_stamp_now(void);
+extern bool tg_stamp_is_past(uint64 stamp);
+
+/* Free a slot: nothing may point to it. */
+extern void tg_slot_free(Relation index, const TgLayout *layout, TgVertexId id);
+
+/* Raise an error unless a slot's header makes sense. */
+extern void tg_slot_check(Relation index, const TgLayout *layout,
+						  TgVertexId id, const TgSlotHeader *header);
+
+/*
+ * Writing a whole index at once, block by block; slots are given in the order
+ * of their ids and not WAL-logged one by one.
+ */
+typedef struct TgBulk
+{
+	Relation	index;
+	ForkNumber	fork;
+	const TgLayout *layout;
+	BlockNumber next_stripe;
+	int			next_place;
+	Buffer	   *buffers;		/* [stripe_pages] of the open stripe */
+} TgBulk;
+
+extern void tg_bulk_begin(TgBulk *bulk, Relation index, ForkNumber fork,
+						  const TgLayout *layout);
+extern TgVertexId tg_bulk_add(TgBulk *bulk, const char *list,
+							  const char *vector);
+extern void tg_bulk_end(TgBulk *bulk);
+
+/* The id that the i-th slot of a bulk write gets. */
+extern TgVertexId tg_bulk_id(const TgLayout *layout, uint64 i);
+
+/* Create the metapage of an empty index. */
+extern void tg_meta_create(Relation index, ForkNumber fork,
+						   const TgMetaPage *meta);
+
+/* Change the metapage under an exclusive lock; see TgEdit. */
+typedef struct TgMetaEdit
+{
+	Buffer		buffer;
+	GenericXLogState *xlog;
+	TgMetaPage *meta;
+} TgMetaEdit;
+
+extern void tg_meta_edit_begin(TgMetaEdit *edit, Relation index);
+extern void tg_meta_edit_finish(TgMetaEdit *edit);
+extern void tg_meta_edit_abort(TgMetaEdit *edit);
+
+/* ---------- tids.c: heap TIDs of a vertex or an unranked list ---------- */
+
+/*
+ * Add a heap TID to a vertex; false, and nothing done, if the vertex is gone
+ * or dying.
+ */
+extern bool tg_tids_add(Relation index, const TgLayout *layout, TgVertexId id,
+						ItemPointer tid);
+
+/* Add a heap TID to an unranked list. */
+extern void tg_unranked_add(Relation index, TgUnranked kind, ItemPointer tid);
+
+/*
+ * All heap TIDs of a vertex, or of an unranked list, into *tids (palloc'd,
+ * grown as needed; *capacity tells its size).  Returns how many.
+ */
+extern int64 tg_tids_collect(TgReader *reader, TgVertexId id,
+							 ItemPointerData **tids, int64 *capacity);
+extern int64 tg_unranked_collect(Relation index, TgUnranked kind,
+								 ItemPointerData **tids, int64 *capacity);
+
+/*
+ * Unlink an empty TG_SLOT_TIDS slot from its owner's chain and free it.  A
+ * slot that is not empty any more stays.  layout is that of vertices; it is
+ * not looked at where the owner is an unranked list.
+ */
+extern void tg_tids_unlink(Relation index, const TgLayout *layout,
+						   TgVertexId id, TgVertexId owner);
+
+#endif							/* TOGG_PAGE_H */

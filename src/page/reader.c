@@ -1,0 +1,266 @@
+/*-------------------------------------------------------------------------
+ *
+ * reader.c
+ *	  Walking the graph on pages: a TgGraph over the buffers of an index.
+ *
+ * A hop costs a page access, and a page access costs a look-up in the shared
+ * buffer table.  Each backend therefore remembers in which buffer it last saw
+ * a block; ReadRecentBuffer() checks the guess.  The guess also tells, without
+ * pinning anything, which memory to prefetch for a vertex to be visited soon.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "page/page.h"
+
+#include "pgstat.h"
+#include "storage/lmgr.h"
+#include "utils/memutils.h"
+
+#define CACHE_LINE			64
+
+/* Prefetching more of a record than this outruns what the CPU can track. */
+#define PREFETCH_LINES		64
+
+/* The remembered buffers of all indexes, a power of two of them. */
+#define MAX_HINTS			(1 << 18)
+
+static Buffer *hints = NULL;
+static uint32 hint_mask;
+
+#if PG_VERSION_NUM >= 160000
+#define INDEX_LOCATOR(index)	((index)->rd_locator)
+#define INDEX_NUMBER(index)		((index)->rd_locator.relNumber)
+#else
+#define INDEX_LOCATOR(index)	((index)->rd_node)
+#define INDEX_NUMBER(index)		((index)->rd_node.relNode)
+#endif
+
+static void
+hints_init(void)
+{
+	uint32		size = 1024;
+
+	while (size < (uint32) NBuffers && size < MAX_HINTS)
+		size *= 2;
+	hints = MemoryContextAllocZero(TopMemoryContext, sizeof(Buffer) * size);
+	hint_mask = size - 1;
+}
+
+static inline Buffer *
+hint_for(Relation index, BlockNumber block)
+{
+	return &hints[(block + INDEX_NUMBER(index) * 0x9E3779B1u) & hint_mask];
+}
+
+/*
+ * Pin a block.
+ */
+static inline Buffer
+pin_block(TgReader *reader, BlockNumber block)
+{
+	Relation	index = reader->index;
+	Buffer	   *hint = hint_for(index, block);
+
+	reader->pages++;
+	if (BufferIsValid(*hint) &&
+		ReadRecentBuffer(INDEX_LOCATOR(index), MAIN_FORKNUM, block, *hint))
+	{
+		pgstat_count_buffer_read(index);
+		pgstat_count_buffer_hit(index);
+		return *hint;
+	}
+	*hint = ReadBuffer(index, block);
+	return *hint;
+}
+
+static inline void
+prefetch_bytes(const char *start, Size size)
+{
+	Size		limit = Min(size, PREFETCH_LINES * CACHE_LINE);
+
+	for (Size i = 0; i < limit; i += CACHE_LINE)
+		__builtin_prefetch(start + i);
+}
+
+/*
+ * Block of a slot's part.  An id read from a damaged page may be anything;
+ * InvalidBlockNumber would even extend the index.
+ */
+static inline BlockNumber
+part_block(TgReader *reader, const TgPart *part, TgVertexId id)
+{
+	BlockNumber stripe = tg_id_stripe(&reader->layout, id);
+
+	if (unlikely(stripe == TG_METAPAGE_BLKNO ||
+				 stripe > MaxBlockNumber - reader->layout.stripe_pages))
+		tg_report_corruption(reader->index, stripe,
+							 "A list links to slot %u.", id);
+	return stripe + tg_part_page(part, tg_id_place(&reader->layout, id));
+}
+
+/*
+ * Pin and share-lock the page of a part that does not span pages; returns the
+ * part.
+ */
+static inline char *
+open_part(TgReader *reader, const TgPart *part, TgPageKind kind,
+		  TgVertexId id, Buffer *buffer)
+{
+	char	   *start;
+
+	*buffer = pin_block(reader, part_block(reader, part, id));
+	start = (char *) BufferGetPage(*buffer) +
+		tg_part_offset(part, tg_id_place(&reader->layout, id));
+	prefetch_bytes(start, part->size);
+	LockBuffer(*buffer, BUFFER_LOCK_SHARE);
+	tg_page_check(reader->index, *buffer, kind);
+	return start;
+}
+
+/*
+ * Copy a part that spans pages.  Its pages are locked one by one: a writer may
+ * change a later page after we copied an earlier one.  That can pair a
+ * neighbour's id with a part of another's code, which makes one estimate
+ * wrong, no more; vectors never change while a slot is in use.
+ */
+static char *
+copy_part(TgReader *reader, const TgPart *part, TgPageKind kind,
+		  TgVertexId id, char **copy)
+{
+	BlockNumber block = part_block(reader, part, id);
+
+	if (*copy == NULL)
+		*copy = palloc(part->size);
+	for (int i = 0; i < part->pages_each; i++)
+	{
+		Buffer		buffer = pin_block(reader, block + i);
+		Size		done = (Size) i * TG_PAGE_CONTENT;
+
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		tg_page_check(reader->index, buffer, kind);
+		memcpy(*copy + done, PageGetContents(BufferGetPage(buffer)),
+			   Min(TG_PAGE_CONTENT, part->size - done));
+		UnlockReleaseBuffer(buffer);
+	}
+	return *copy;
+}
+
+const TgSlotHeader *
+tg_reader_open_slot(TgReader *reader, TgVertexId id)
+{
+	const TgPart *part = &reader->layout.list;
+
+	Assert(!BufferIsValid(reader->list_buffer));
+
+	reader->header = (const TgSlotHeader *)
+		(part->per_page > 0 ?
+		 open_part(reader, part, reader->layout.kind, id, &reader->list_buffer) :
+		 copy_part(reader, part, reader->layout.kind, id, &reader->list_copy));
+	tg_slot_check(reader->index, &reader->layout, id, reader->header);
+	return reader->header;
+}
+
+static void
+reader_close(TgGraph *graph)
+{
+	TgReader   *reader = (TgReader *) graph;
+
+	if (BufferIsValid(reader->vector_buffer))
+		UnlockReleaseBuffer(reader->vector_buffer);
+	if (BufferIsValid(reader->list_buffer))
+		UnlockReleaseBuffer(reader->list_buffer);
+	reader->vector_buffer = InvalidBuffer;
+	reader->list_buffer = InvalidBuffer;
+}
+
+/*
+ * A slot that was a vertex when somebody linked to it is one until all who
+ * may have read that link are gone (see TgSlotHeader), except on a standby,
+ * where VACUUM's work is replayed under running scans: there the slot may be
+ * free by now, or another vertex, which then is read as what it is.
+ */
+static bool
+reader_open(TgGraph *graph, TgVertexId id, TgVertexView *view)
+{
+	TgReader   *reader = (TgReader *) graph;
+	const TgSlotHeader *header = tg_reader_open_slot(reader, id);
+
+	if (unlikely(header->kind != TG_SLOT_VERTEX))
+	{
+		reader_close(graph);
+		return false;
+	}
+	view->id = id;
+	view->degree = header->degree;
+	view->nclusters = header->nclusters;
+	view->cluster_start = header->cluster_start;
+	view->blocks = (const char *) (header + 1);
+	return true;
+}
+
+const void *
+tg_reader_vector(TgReader *reader, TgVertexId id)
+{
+	const TgLayout *layout = &reader->layout;
+
+	if (layout->vector_inline)
+		return (const char *) reader->header + layout->vector_offset;
+	if (layout->vector.per_page > 0)
+		return open_part(reader, &layout->vector, TG_PAGE_VECTOR, id,
+						 &reader->vector_buffer);
+	return copy_part(reader, &layout->vector, TG_PAGE_VECTOR, id,
+					 &reader->vector_copy);
+}
+
+/*
+ * Prefetch a part from the buffer where its block was last seen.
+ */
+static inline void
+prefetch_part(TgReader *reader, const TgPart *part, TgVertexId id)
+{
+	int			place = tg_id_place(&reader->layout, id);
+	BlockNumber block = tg_id_stripe(&reader->layout, id) +
+		tg_part_page(part, place);
+	Buffer		guess = *hint_for(reader->index, block);
+
+	if (guess > 0 && part->per_page > 0)
+		prefetch_bytes((char *) BufferGetBlock(guess) +
+					   tg_part_offset(part, place), part->size);
+}
+
+static void
+reader_prefetch(TgGraph *graph, TgVertexId id)
+{
+	TgReader   *reader = (TgReader *) graph;
+
+	prefetch_part(reader, &reader->layout.list, id);
+	if (!reader->layout.vector_inline)
+		prefetch_part(reader, &reader->layout.vector, id);
+}
+
+void
+tg_reader_init(TgReader *reader, Relation index, const TgLayout *layout)
+{
+	memset(reader, 0, sizeof(TgReader));
+	reader->graph.shape = layout->block;
+	reader->graph.open = reader_open;
+	reader->graph.close = reader_close;
+	reader->graph.prefetch = reader_prefetch;
+	reader->index = index;
+	reader->layout = *layout;
+	if (hints == NULL)
+		hints_init();
+}
+
+void
+tg_reader_free(TgReader *reader)
+{
+	if (reader->list_copy)
+		pfree(reader->list_copy);
+	if (reader->vector_copy)
+		pfree(reader->vector_copy);
+	reader->list_copy = NULL;
+	reader->vector_copy = NULL;
+}

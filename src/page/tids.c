@@ -1,0 +1,420 @@
+/*-------------------------------------------------------------------------
+ *
+ * tids.c
+ *	  Heap TIDs of a vertex or of an unranked list.
+ *
+ * A vertex has room for a few heap TIDs.  More, as equal vectors bring them,
+ * go to slots of kind TG_SLOT_TIDS, chained from the vertex, newest first, so
+ * that adding one takes constant time whatever their number.  Rows that no
+ * distance can rank are chained from the metapage in the same way.
+ *
+ * A heap TID never moves from one slot to another.  Who walks a chain locks
+ * one slot at a time; a slot that was unlinked and reused in between is known
+ * by its kind or owner, and the walk starts again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "page/page.h"
+
+/*
+ * The two places a chain can hang from.
+ */
+typedef struct ChainHead
+{
+	bool		unranked;
+	TgVertexId	owner;			/* vertex, or TG_UNRANKED_OWNER() */
+	TgEdit		vertex;
+	TgMetaEdit	meta;
+	TgVertexId *next;			/* first slot of the chain, while open */
+} ChainHead;
+
+static inline bool
+is_unranked(TgVertexId owner)
+{
+	return owner > TG_UNRANKED_OWNER(TG_UNRANKED_KINDS);
+}
+
+static void
+head_begin(ChainHead *head, Relation index, const TgLayout *layout,
+		   TgVertexId owner)
+{
+	head->owner = owner;
+	head->unranked = is_unranked(owner);
+	if (head->unranked)
+	{
+		tg_meta_edit_begin(&head->meta, index);
+		head->next = &head->meta.meta->unranked[TG_UNRANKED_OWNER(0) - owner];
+	}
+	else
+	{
+		tg_edit_begin(&head->vertex, index, layout, owner);
+		head->next = &tg_edit_header(&head->vertex)->next;
+	}
+}
+
+static void
+head_end(ChainHead *head, bool changed)
+{
+	if (head->unranked)
+	{
+		if (changed)
+			tg_meta_edit_finish(&head->meta);
+		else
+			tg_meta_edit_abort(&head->meta);
+	}
+	else if (changed)
+		tg_edit_finish(&head->vertex);
+	else
+		tg_edit_abort(&head->vertex);
+}
+
+/*
+ * Append to a slot of a chain; false if it is full or no longer of the chain.
+ */
+static bool
+append_to_slot(Relation index, const TgLayout *layout, TgVertexId id,
+			   TgVertexId owner, ItemPointer tid)
+{
+	TgEdit		edit;
+	TgSlotHeader *header;
+
+	tg_edit_begin(&edit, index, layout, id);
+	header = tg_edit_header(&edit);
+	if (header->kind != TG_SLOT_TIDS || header->owner != owner ||
+		header->ntids >= layout->slot_tids)
+	{
+		tg_edit_abort(&edit);
+		return false;
+	}
+	tg_slot_tids(layout, header)[header->ntids++] = *tid;
+	tg_edit_finish(&edit);
+	return true;
+}
+
+/*
+ * A page for an unranked list: one that was emptied, or a new one.
+ */
+static TgVertexId
+take_unranked_page(Relation index, const TgLayout *layout)
+{
+	TgMetaEdit	meta;
+	TgEdit		page;
+	TgVertexId	id;
+
+	tg_meta_edit_begin(&meta, index);
+	id = meta.meta->unranked_free;
+	if (id == TG_INVALID_VERTEX)
+	{
+		tg_meta_edit_abort(&meta);
+		return tg_id_make(layout, tg_extend(index, layout), 0);
+	}
+	tg_edit_begin(&page, index, layout, id);
+	meta.meta->unranked_free = tg_edit_header(&page)->next;
+	tg_edit_abort(&page);
+	tg_meta_edit_finish(&meta);
+	return id;
+}
+
+/*
+ * Free a slot that no chain leads to.
+ */
+static void
+free_tids_slot(Relation index, const TgLayout *layout, TgVertexId id,
+			   TgVertexId owner)
+{
+	TgMetaEdit	meta;
+	TgEdit		page;
+	TgSlotHeader *header;
+
+	if (!is_unranked(owner))
+	{
+		tg_slot_free(index, layout, id);
+		return;
+	}
+	tg_meta_edit_begin(&meta, index);
+	tg_edit_begin(&page, index, layout, id);
+	header = tg_edit_header(&page);
+	header->kind = TG_SLOT_FREE;
+	header->next = meta.meta->unranked_free;
+	tg_edit_finish(&page);
+	meta.meta->unranked_free = id;
+	tg_meta_edit_finish(&meta);
+}
+
+/*
+ * A new slot with one heap TID, not linked yet.
+ */
+static TgVertexId
+new_tids_slot(Relation index, const TgLayout *layout, TgVertexId owner,
+			  TgVertexId next, ItemPointer tid)
+{
+	char	   *list = palloc0(layout->list.size);
+	TgSlotHeader *header = (TgSlotHeader *) list;
+	TgVertexId	id;
+
+	header->kind = TG_SLOT_TIDS;
+	header->owner = owner;
+	header->next = next;
+	header->ntids = 1;
+	*tg_slot_tids(layout, header) = *tid;
+	if (is_unranked(owner))
+	{
+		TgEdit		page;
+
+		id = take_unranked_page(index, layout);
+		tg_edit_begin(&page, index, layout, id);
+		tg_edit_put(&page, list);
+		tg_edit_finish(&page);
+	}
+	else
+		id = tg_slot_insert(index, layout, list, NULL);
+	pfree(list);
+	return id;
+}
+
+/*
+ * Add to a chain whose first slot was *first a moment ago.
+ *
+ * Returns true when the heap TID is in; false, with *first brought up to
+ * date, when somebody else changed the chain's head.
+ */
+static bool
+chain_add(Relation index, const TgLayout *layout, TgVertexId owner,
+		  TgVertexId *first, ItemPointer tid)
+{
+	ChainHead	head;
+	TgVertexId	fresh;
+	bool		linked;
+
+	if (*first != TG_INVALID_VERTEX &&
+		append_to_slot(index, layout, *first, owner, tid))
+		return true;
+
+	fresh = new_tids_slot(index, layout, owner, *first, tid);
+	head_begin(&head, index, layout, owner);
+	linked = *head.next == *first;
+	if (linked)
+		*head.next = fresh;
+	else
+		*first = *head.next;
+	head_end(&head, linked);
+	if (!linked)
+		free_tids_slot(index, layout, fresh, owner);
+	return linked;
+}
+
+bool
+tg_tids_add(Relation index, const TgLayout *layout, TgVertexId id,
+			ItemPointer tid)
+{
+	TgVertexId	first;
+
+	do
+	{
+		TgEdit		edit;
+		TgSlotHeader *header;
+
+		tg_edit_begin(&edit, index, layout, id);
+		header = tg_edit_header(&edit);
+		if (header->kind != TG_SLOT_VERTEX ||
+			(header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT)))
+		{
+			tg_edit_abort(&edit);
+			return false;
+		}
+		if (header->ntids < layout->vertex_tids)
+		{
+			tg_slot_tids(layout, header)[header->ntids++] = *tid;
+			tg_edit_finish(&edit);
+			return true;
+		}
+		first = header->next;
+		tg_edit_abort(&edit);
+	} while (!chain_add(index, layout, id, &first, tid));
+	return true;
+}
+
+void
+tg_unranked_add(Relation index, TgUnranked kind, ItemPointer tid)
+{
+	TgVertexId	first = tg_meta_read(index).unranked[kind];
+	TgLayout	layout;
+
+	tg_layout_init_unranked(&layout);
+	while (!chain_add(index, &layout, TG_UNRANKED_OWNER(kind), &first, tid))
+		continue;
+}
+
+/*
+ * Collect a chain's heap TIDs after the n that are there.  Returns the new
+ * number, or -1 if the chain changed under us.
+ */
+static int64
+chain_collect(TgReader *reader, TgVertexId owner, TgVertexId next,
+			  ItemPointerData **tids, int64 *capacity, int64 n)
+{
+	while (next != TG_INVALID_VERTEX)
+	{
+		const TgSlotHeader *header;
+
+		CHECK_FOR_INTERRUPTS();
+		header = tg_reader_open_slot(reader, next);
+		if (header->kind != TG_SLOT_TIDS || header->owner != owner)
+		{
+			reader->graph.close(&reader->graph);
+			return -1;
+		}
+		if (header->ntids <= reader->layout.slot_tids)
+		{
+			while (n + header->ntids > *capacity)
+			{
+				*capacity *= 2;
+				*tids = repalloc_huge(*tids,
+									  sizeof(ItemPointerData) * *capacity);
+			}
+			memcpy(*tids + n, tg_slot_tids(&reader->layout, header),
+				   sizeof(ItemPointerData) * header->ntids);
+			n += header->ntids;
+		}
+		next = header->next;
+		reader->graph.close(&reader->graph);
+	}
+	return n;
+}
+
+static void
+ensure_capacity(ItemPointerData **tids, int64 *capacity, int64 least)
+{
+	if (*capacity >= least)
+		return;
+	if (*tids)
+		pfree(*tids);
+	*tids = palloc(sizeof(ItemPointerData) * least);
+	*capacity = least;
+}
+
+int64
+tg_tids_collect(TgReader *reader, TgVertexId id, ItemPointerData **tids,
+				int64 *capacity)
+{
+	int64		n;
+
+	ensure_capacity(tids, capacity,
+					Max(reader->layout.vertex_tids, reader->layout.slot_tids));
+	do
+	{
+		const TgSlotHeader *header = tg_reader_open_slot(reader, id);
+		TgVertexId	next = TG_INVALID_VERTEX;
+
+		n = 0;
+		if (header->kind == TG_SLOT_VERTEX)
+		{
+			n = header->ntids;
+			memcpy(*tids, tg_slot_tids(&reader->layout, header),
+				   sizeof(ItemPointerData) * n);
+			next = header->next;
+		}
+		reader->graph.close(&reader->graph);
+		n = chain_collect(reader, id, next, tids, capacity, n);
+	} while (n < 0);
+	return n;
+}
+
+int64
+tg_unranked_collect(Relation index, TgUnranked kind, ItemPointerData **tids,
+					int64 *capacity)
+{
+	TgLayout	layout;
+	TgReader	reader;
+	int64		n;
+
+	tg_layout_init_unranked(&layout);
+	tg_reader_init(&reader, index, &layout);
+	ensure_capacity(tids, capacity, layout.slot_tids);
+	do
+		n = chain_collect(&reader, TG_UNRANKED_OWNER(kind),
+						  tg_meta_read(index).unranked[kind],
+						  tids, capacity, 0);
+	while (n < 0);
+	tg_reader_free(&reader);
+	return n;
+}
+
+/*
+ * Close an empty slot, so that nobody appends to it; false if it is not empty
+ * (any more).
+ */
+static bool
+close_slot(Relation index, const TgLayout *layout, TgVertexId id,
+		   TgVertexId owner, TgVertexId *next)
+{
+	TgEdit		edit;
+	TgSlotHeader *header;
+
+	tg_edit_begin(&edit, index, layout, id);
+	header = tg_edit_header(&edit);
+	if (header->kind != TG_SLOT_TIDS || header->owner != owner ||
+		(header->ntids != 0 && header->ntids != TG_TIDS_CLOSED))
+	{
+		tg_edit_abort(&edit);
+		return false;
+	}
+	header->ntids = TG_TIDS_CLOSED;
+	*next = header->next;
+	tg_edit_finish(&edit);
+	return true;
+}
+
+/*
+ * VACUUM is the only one to unlink, and others only push at the head, so what
+ * precedes a slot does not change except by a push.
+ */
+void
+tg_tids_unlink(Relation index, const TgLayout *layout, TgVertexId id,
+			   TgVertexId owner)
+{
+	TgLayout	unranked_layout;
+	ChainHead	head;
+	TgVertexId	next;
+	TgVertexId	at;
+
+	if (is_unranked(owner))
+	{
+		tg_layout_init_unranked(&unranked_layout);
+		layout = &unranked_layout;
+	}
+	if (!close_slot(index, layout, id, owner, &next))
+		return;
+
+	head_begin(&head, index, layout, owner);
+	at = *head.next;
+	if (at == id)
+		*head.next = next;
+	head_end(&head, at == id);
+
+	while (at != id && at != TG_INVALID_VERTEX)
+	{
+		TgEdit		edit;
+		TgSlotHeader *header;
+		TgVertexId	after;
+
+		tg_edit_begin(&edit, index, layout, at);
+		header = tg_edit_header(&edit);
+		if (header->kind != TG_SLOT_TIDS || header->owner != owner)
+			tg_report_corruption(index, tg_id_stripe(layout, at),
+								 "Slot %u is not of the chain of slot %u.",
+								 at, owner);
+		after = header->next;
+		if (after == id)
+		{
+			header->next = next;
+			tg_edit_finish(&edit);
+		}
+		else
+			tg_edit_abort(&edit);
+		at = after;
+	}
+	free_tids_slot(index, layout, id, owner);
+}

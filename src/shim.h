@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * shim.h
+ *	  The few things that src/graph, src/code and src/kernel need from
+ *	  their surroundings.
+ *
+ * Inside the server these are PostgreSQL's own types and memory contexts.
+ * With TOGG_STANDALONE defined the same sources compile without a server,
+ * which is how test/unit links them (under ASan and UBSan).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TOGG_SHIM_H
+#define TOGG_SHIM_H
+
+#ifndef TOGG_STANDALONE
+
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+/* Zeroed memory of any size, from the current memory context. */
+#define tg_alloc(size) \
+	MemoryContextAllocExtended(CurrentMemoryContext, (size), \
+							   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO)
+/* Grow a tg_alloc'd area; the new part is not zeroed. */
+#define tg_realloc(ptr, size)	repalloc_huge((ptr), (size))
+#define tg_free(ptr)			pfree(ptr)
+#define tg_check_interrupts()	CHECK_FOR_INTERRUPTS()
+
+#else							/* TOGG_STANDALONE */
+
+#include <assert.h>
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef uint8_t uint8;
+typedef uint16_t uint16;
+typedef uint32_t uint32;
+typedef uint64_t uint64;
+typedef int8_t int8;
+typedef int32_t int32;
+typedef int64_t int64;
+typedef size_t Size;
+
+#define Assert(condition)		assert(condition)
+#define Min(x, y)				((x) < (y) ? (x) : (y))
+#define Max(x, y)				((x) > (y) ? (x) : (y))
+#define lengthof(array)			(sizeof(array) / sizeof((array)[0]))
+#define pg_attribute_unused()	__attribute__((unused))
+#define likely(x)				__builtin_expect((x) != 0, 1)
+#define unlikely(x)				__builtin_expect((x) != 0, 0)
+#define FLEXIBLE_ARRAY_MEMBER
+
+static inline void *
+tg_alloc(Size size)
+{
+	void	   *ptr = calloc(1, size > 0 ? size : 1);
+
+	if (ptr == NULL)
+		abort();
+	return ptr;
+}
+
+static inline void *
+tg_realloc(void *ptr, Size size)
+{
+	ptr = realloc(ptr, size);
+	if (ptr == NULL)
+		abort();
+	return ptr;
+}
+
+#define tg_free(ptr)			free(ptr)
+#define tg_check_interrupts()	((void) 0)
+
+#endif							/* TOGG_STANDALONE */
+
+#endif							/* TOGG_SHIM_H */

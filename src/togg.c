@@ -1,0 +1,73 @@
+/*-------------------------------------------------------------------------
+ *
+ * togg.c
+ *	  The module: what PostgreSQL calls first.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "am/am.h"
+
+#include "fmgr.h"
+
+PG_MODULE_MAGIC;
+
+PG_FUNCTION_INFO_V1(togg_handler);
+
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	tg_options_init();
+}
+
+/*
+ * togg_handler(internal) returns index_am_handler
+ */
+Datum
+togg_handler(PG_FUNCTION_ARGS)
+{
+	IndexAmRoutine *routine = makeNode(IndexAmRoutine);
+
+	routine->amstrategies = 0;
+	routine->amsupport = 1;
+	routine->amoptsprocnum = 0;
+	routine->amcanorder = false;
+	routine->amcanorderbyop = true;
+	routine->amcanbackward = false;
+	routine->amcanunique = false;
+	routine->amcanmulticol = false;
+	routine->amoptionalkey = true;
+	routine->amsearcharray = false;
+	routine->amsearchnulls = false;
+	routine->amstorage = false;
+	routine->amclusterable = false;
+	routine->ampredlocks = false;
+	routine->amcanparallel = false;
+	routine->amcaninclude = false;
+	routine->amusemaintenanceworkmem = true;
+#if PG_VERSION_NUM >= 160000
+	routine->amsummarizing = false;
+#endif
+	routine->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL |
+		VACUUM_OPTION_PARALLEL_CLEANUP;
+	routine->amkeytype = InvalidOid;
+
+	routine->ambuild = tg_ambuild;
+	routine->ambuildempty = tg_ambuildempty;
+	routine->aminsert = tg_aminsert;
+	routine->ambulkdelete = tg_ambulkdelete;
+	routine->amvacuumcleanup = tg_amvacuumcleanup;
+	routine->amcostestimate = tg_amcostestimate;
+	routine->amoptions = tg_amoptions;
+	routine->ambuildphasename = tg_ambuildphasename;
+	routine->amvalidate = tg_amvalidate;
+	routine->ambeginscan = tg_ambeginscan;
+	routine->amrescan = tg_amrescan;
+	routine->amgettuple = tg_amgettuple;
+	routine->amendscan = tg_amendscan;
+
+	PG_RETURN_POINTER(routine);
+}

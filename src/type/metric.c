@@ -1,0 +1,333 @@
+/*-------------------------------------------------------------------------
+ *
+ * metric.c
+ *	  What a metric means inside the index; see metric.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "type/metric.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "kernel/kernel.h"
+
+/*
+ * Coordinates beyond this are routed as if they were this: squares and sums
+ * of 16,000 of them stay finite.
+ */
+#define INNER_LIMIT		1e15f
+
+#define HALF_MAX		65504.0f
+
+/* Squared norms outside this range lose digits in float32. */
+#define NORM2_MIN		1e-30f
+#define NORM2_MAX		1e30f
+
+int
+tg_inner_dims(TgMetric metric, int dims)
+{
+	return metric == TG_METRIC_IP ? dims + 1 : dims;
+}
+
+void
+tg_geometry_init(TgGeometry *geometry, TgMetric metric, int dims,
+				 float max_norm)
+{
+	geometry->metric = metric;
+	geometry->dims = dims;
+	geometry->inner_dims = tg_inner_dims(metric, dims);
+	geometry->max_norm = max_norm;
+}
+
+bool
+tg_rankable(TgMetric metric, TgSpan span)
+{
+	if (metric != TG_METRIC_COSINE)
+		return true;
+	for (int i = 0; i < span.dims; i++)
+		if (span.values[i] != 0.0f)
+			return true;
+	return false;
+}
+
+bool
+tg_half_exact(TgSpan span)
+{
+	uint16		half[256];
+	float		back[256];
+
+	for (int i = 0; i < span.dims; i += lengthof(half))
+	{
+		int			n = Min(span.dims - i, (int) lengthof(half));
+
+		tg_kernels->float_to_half(span.values + i, half, n);
+		tg_kernels->half_to_float(half, back, n);
+		for (int j = 0; j < n; j++)
+			if (back[j] != span.values[i + j])
+				return false;
+	}
+	return true;
+}
+
+/*
+ * Norm of a vector whose squared norm in float32 is norm2.
+ */
+static double
+norm_of(const float *values, int dims, float norm2)
+{
+	double		sum = 0;
+
+	if (norm2 > NORM2_MIN && norm2 < NORM2_MAX)
+		return sqrt(norm2);
+	for (int i = 0; i < dims; i++)
+		sum += (double) values[i] * values[i];
+	return sqrt(sum);
+}
+
+TgStored
+tg_store(const TgGeometry *geometry, TgStorage storage, TgSpan span,
+		 void *bytes)
+{
+	TgStored	stored = {0};
+	double		scale = 1.0;
+	double		error = 0.0;
+
+	Assert(span.dims == geometry->dims);
+
+	stored.norm2 = tg_kernels->dot(span.values, span.values, span.dims);
+	if ((storage == TG_STORAGE_FLOAT || tg_half_exact(span)) &&
+		(geometry->metric != TG_METRIC_COSINE ||
+		 (stored.norm2 > NORM2_MIN && stored.norm2 < NORM2_MAX)))
+	{
+		if (storage == TG_STORAGE_FLOAT)
+			memcpy(bytes, span.values, sizeof(float) * span.dims);
+		else
+			tg_kernels->float_to_half(span.values, bytes, span.dims);
+		return stored;
+	}
+
+	if (geometry->metric == TG_METRIC_COSINE)
+	{
+		scale = 1.0 / norm_of(span.values, span.dims, 0.0f);
+		stored.norm2 = 1.0f;
+	}
+	for (int i = 0; i < span.dims; i++)
+	{
+		double		value = span.values[i] * scale;
+		float		kept = (float) value;
+
+		if (storage == TG_STORAGE_HALF)
+		{
+			uint16		half;
+
+			kept = Max(-HALF_MAX, Min(kept, HALF_MAX));
+			tg_kernels->float_to_half(&kept, &half, 1);
+			tg_kernels->half_to_float(&half, &kept, 1);
+			((uint16 *) bytes)[i] = half;
+		}
+		else
+			((float *) bytes)[i] = kept;
+		error += (value - kept) * (value - kept);
+	}
+
+	/* Rounded up: a bound must not be rounded below what it bounds. */
+	stored.error = (float) (sqrt(error) * (1.0 + 1e-6)) + FLT_MIN;
+	return stored;
+}
+
+TgStored
+tg_store_inner(const TgGeometry *geometry, TgStorage storage,
+			   const float *inner, void *bytes)
+{
+	int			dims = geometry->dims;
+	TgStored	stored = {1.0f, 0.0f};
+
+	if (storage == TG_STORAGE_HALF)
+		for (int i = 0; i < dims; i++)
+		{
+			float		value = Max(-HALF_MAX, Min(inner[i], HALF_MAX));
+
+			tg_kernels->float_to_half(&value, (uint16 *) bytes + i, 1);
+		}
+	else
+		memcpy(bytes, inner, sizeof(float) * dims);
+	if (geometry->metric == TG_METRIC_IP)
+		stored.norm2 = geometry->max_norm * geometry->max_norm -
+			inner[dims] * inner[dims];
+	return stored;
+}
+
+void
+tg_unstore(const TgGeometry *geometry, TgStorage storage, const void *bytes,
+		   float *values)
+{
+	if (storage == TG_STORAGE_HALF)
+		tg_kernels->half_to_float(bytes, values, geometry->dims);
+	else
+		memcpy(values, bytes, sizeof(float) * geometry->dims);
+}
+
+/* values * scale, within limits. */
+static void
+embed_scaled(const float *values, int dims, double scale, float *inner)
+{
+	if (scale > NORM2_MIN && scale < NORM2_MAX)
+	{
+		float		factor = (float) scale;
+
+		for (int i = 0; i < dims; i++)
+			inner[i] = Max(-INNER_LIMIT, Min(values[i] * factor, INNER_LIMIT));
+	}
+	else
+	{
+		for (int i = 0; i < dims; i++)
+		{
+			double		value = values[i] * scale;
+
+			inner[i] = (float) Max(-INNER_LIMIT, Min(value, INNER_LIMIT));
+		}
+	}
+}
+
+void
+tg_embed(const TgGeometry *geometry, const float *values, float norm2,
+		 float *inner)
+{
+	int			dims = geometry->dims;
+
+	switch (geometry->metric)
+	{
+		case TG_METRIC_L2:
+			embed_scaled(values, dims, 1.0, inner);
+			break;
+		case TG_METRIC_COSINE:
+			embed_scaled(values, dims, 1.0 / sqrt(norm2), inner);
+			break;
+		case TG_METRIC_IP:
+			embed_scaled(values, dims, 1.0, inner);
+			inner[dims] = sqrtf(Max(0.0f, geometry->max_norm *
+									geometry->max_norm - norm2));
+			inner[dims] = Min(inner[dims], INNER_LIMIT);
+			break;
+	}
+}
+
+void
+tg_embed_query(const TgGeometry *geometry, const float *values, float *inner)
+{
+	int			dims = geometry->dims;
+	double		norm;
+
+	if (geometry->metric == TG_METRIC_L2)
+	{
+		embed_scaled(values, dims, 1.0, inner);
+		return;
+	}
+	norm = norm_of(values, dims, tg_kernels->dot(values, values, dims));
+	if (norm == 0)
+		norm = 1.0;
+	if (geometry->metric == TG_METRIC_COSINE)
+		embed_scaled(values, dims, 1.0 / norm, inner);
+	else
+	{
+		embed_scaled(values, dims, geometry->max_norm / norm, inner);
+		inner[dims] = 0.0f;
+	}
+}
+
+void
+tg_query_init(TgQuery *query, const TgGeometry *geometry, TgStorage storage,
+			  const float *values)
+{
+	query->geometry = geometry;
+	query->storage = storage;
+	query->values = values;
+	query->norm2 = tg_kernels->dot(values, values, geometry->dims);
+	query->norm = norm_of(values, geometry->dims, query->norm2);
+	query->scale = query->norm > 0 ? geometry->max_norm / query->norm : 0;
+
+	/*
+	 * A float32 sum of n terms in 16 or more partial sums is off by at most
+	 * about n / 16 roundings; both the index's sum and SQL's are.
+	 */
+	query->slack = (geometry->dims / 8 + 16) * FLT_EPSILON;
+}
+
+float
+tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
+				  double *distance, float *error)
+{
+	const TgGeometry *geometry = query->geometry;
+	int			dims = geometry->dims;
+	bool		half = query->storage == TG_STORAGE_HALF;
+	float		sum;
+
+	if (geometry->metric == TG_METRIC_L2)
+		sum = half ? tg_kernels->l2sq_half(query->values, bytes, dims) :
+			tg_kernels->l2sq(query->values, bytes, dims);
+	else
+		sum = half ? tg_kernels->dot_half(query->values, bytes, dims) :
+			tg_kernels->dot(query->values, bytes, dims);
+
+	if (likely(isfinite(sum) &&
+			   (geometry->metric != TG_METRIC_COSINE ||
+				(query->norm2 > NORM2_MIN && query->norm2 < NORM2_MAX))))
+	{
+		switch (geometry->metric)
+		{
+			case TG_METRIC_L2:
+				*distance = tg_l2_from_sum(sum);
+				break;
+			case TG_METRIC_IP:
+				*distance = tg_ip_from_sum(sum);
+				break;
+			case TG_METRIC_COSINE:
+				*distance = tg_cosine_from_sums(sum, query->norm2,
+												stored.norm2);
+				break;
+		}
+	}
+	else
+	{
+		/* What float32 cannot sum, SQL's own function does in double. */
+		float	   *values = palloc(sizeof(float) * dims);
+		TgSpan		a = {query->values, dims};
+		TgSpan		b = {values, dims};
+
+		tg_unstore(geometry, query->storage, bytes, values);
+		*distance = tg_distance(geometry->metric, a, b);
+		pfree(values);
+	}
+
+	*error = 0.0f;
+	if (stored.error > 0.0f)
+	{
+		switch (geometry->metric)
+		{
+			case TG_METRIC_L2:
+				*error = stored.error + query->slack * (float) *distance;
+				break;
+			case TG_METRIC_IP:
+				*error = (float) query->norm *
+					(stored.error + query->slack *
+					 (sqrtf(stored.norm2) + stored.error));
+				break;
+			case TG_METRIC_COSINE:
+				*error = stored.error + query->slack;
+				break;
+		}
+	}
+
+	switch (geometry->metric)
+	{
+		case TG_METRIC_L2:
+			return (float) (*distance * *distance);
+		case TG_METRIC_COSINE:
+			return (float) (2.0 * *distance);
+		case TG_METRIC_IP:
+			break;
+	}
+	return (float) (2.0 * ((double) geometry->max_norm * geometry->max_norm +
+						   query->scale * *distance));
+}

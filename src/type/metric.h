@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * metric.h
+ *	  What a metric means inside the index.
+ *
+ * The graph and its codes know squared L2 distance only.  Each metric maps
+ * vectors to an inner space in which L2 ranks as the metric does:
+ *
+ *	L2				the vector itself
+ *	cosine			the vector divided by its norm
+ *	inner product	one more coordinate, sqrt(max_norm^2 - |v|^2), which puts
+ *					all vectors on one sphere; a query is scaled to the
+ *					sphere's radius and has 0 there.  (A vector longer than
+ *					max_norm, inserted later, has 0 as well: the search ranks
+ *					it a little worse than it is until it is met.)
+ *
+ * The inner space only routes.  What a scan returns is computed from the
+ * stored vector, which is the user's own in float32 or half precision with a
+ * bound on what rounding took.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TOGG_METRIC_H
+#define TOGG_METRIC_H
+
+#include "page/layout.h"
+
+typedef struct TgGeometry
+{
+	TgMetric	metric;
+	int			dims;
+	int			inner_dims;
+	float		max_norm;		/* inner product only */
+} TgGeometry;
+
+extern void tg_geometry_init(TgGeometry *geometry, TgMetric metric, int dims,
+							 float max_norm);
+
+/* Dimensions of the inner space. */
+extern int	tg_inner_dims(TgMetric metric, int dims);
+
+/*
+ * Can the metric rank this vector?  A zero vector has no cosine.
+ */
+extern bool tg_rankable(TgMetric metric, TgSpan span);
+
+/*
+ * A vector as a slot keeps it: bytes are stored apart.
+ */
+typedef struct TgStored
+{
+	float		norm2;			/* squared norm to divide a cosine by */
+	float		error;			/* bound on |stored - true vector| */
+} TgStored;
+
+/*
+ * Convert a rankable vector to its stored form; bytes receives
+ * layout->vector_size bytes.  Keeps the user's values where the storage holds
+ * them exactly; else error is positive, and under cosine the vector is
+ * normalised first, so that half floats serve any length.
+ */
+extern TgStored tg_store(const TgGeometry *geometry, TgStorage storage,
+						 TgSpan span, void *bytes);
+
+/*
+ * The stored form of a point given in the inner space, which need not be the
+ * image of any vector: mapping it back with tg_embed() gives the point, but
+ * for rounding.
+ */
+extern TgStored tg_store_inner(const TgGeometry *geometry, TgStorage storage,
+							   const float *inner, void *bytes);
+
+/* Would half floats keep all of this vector? */
+extern bool tg_half_exact(TgSpan span);
+
+/* The stored vector as floats: values[dims]. */
+extern void tg_unstore(const TgGeometry *geometry, TgStorage storage,
+					   const void *bytes, float *values);
+
+/* Map a stored vector's values, or a query's, to the inner space. */
+extern void tg_embed(const TgGeometry *geometry, const float *values,
+					 float norm2, float *inner);
+extern void tg_embed_query(const TgGeometry *geometry, const float *values,
+						   float *inner);
+
+/*
+ * A query's side of exact distances.
+ */
+typedef struct TgQuery
+{
+	const TgGeometry *geometry;
+	TgStorage	storage;
+	const float *values;		/* [dims], the user's own */
+	float		norm2;
+	double		norm;
+	double		scale;			/* inner product: max_norm / norm */
+	float		slack;			/* relative error of a float32 sum */
+} TgQuery;
+
+extern void tg_query_init(TgQuery *query, const TgGeometry *geometry,
+						  TgStorage storage, const float *values);
+
+/*
+ * Exact distance to a stored vector: returns the key in the inner space, and
+ * in *distance and *error what tg_distance() would return for the true vector
+ * and a bound on the difference (0 where the stored vector is the true one).
+ */
+extern float tg_query_distance(const TgQuery *query, const void *bytes,
+							   TgStored stored, double *distance, float *error);
+
+#endif							/* TOGG_METRIC_H */
