@@ -24,6 +24,10 @@
 #define tg_alloc(size) \
 	MemoryContextAllocExtended(CurrentMemoryContext, (size), \
 							   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO)
+/* The same, in the memory context that holds ptr. */
+#define tg_alloc_beside(ptr, size) \
+	MemoryContextAllocExtended(GetMemoryChunkContext(ptr), (size), \
+							   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO)
 /* Grow a tg_alloc'd area; the new part is not zeroed. */
 #define tg_realloc(ptr, size)	repalloc_huge((ptr), (size))
 #define tg_free(ptr)			pfree(ptr)
@@ -78,6 +82,7 @@ tg_realloc(void *ptr, Size size)
 	return ptr;
 }
 
+#define tg_alloc_beside(ptr, size)	tg_alloc(size)
 #define tg_free(ptr)			free(ptr)
 #define tg_check_interrupts()	((void) 0)
 

@@ -39,7 +39,8 @@
 /* Stage 1 ends when this many of the best candidates are expanded. */
 #define STAGE1_WIDTH	2
 
-#define INITIAL_VISITED	1024
+#define INITIAL_VISITED		1024
+#define INITIAL_CAPACITY	256
 
 TgSearch *
 tg_search_create(void)
@@ -48,9 +49,11 @@ tg_search_create(void)
 
 	search->visited = tg_alloc(sizeof(uint64) * INITIAL_VISITED);
 	search->visited_mask = INITIAL_VISITED - 1;
-	search->results_capacity = 256;
+	search->pool_capacity = INITIAL_CAPACITY;
+	search->pool = tg_alloc(sizeof(TgCandidate) * search->pool_capacity);
+	search->results_capacity = INITIAL_CAPACITY;
 	search->results = tg_alloc(sizeof(TgResult) * search->results_capacity);
-	search->expanded_capacity = 256;
+	search->expanded_capacity = INITIAL_CAPACITY;
 	search->expanded = tg_alloc(sizeof(TgExpanded) * search->expanded_capacity);
 	return search;
 }
@@ -58,8 +61,7 @@ tg_search_create(void)
 void
 tg_search_destroy(TgSearch *search)
 {
-	if (search->pool)
-		tg_free(search->pool);
+	tg_free(search->pool);
 	tg_free(search->visited);
 	tg_free(search->results);
 	tg_free(search->expanded);
@@ -128,7 +130,7 @@ visited_grow(TgSearch *search)
 	uint64	   *old = search->visited;
 	uint32		old_size = search->visited_mask + 1;
 
-	search->visited = tg_alloc(sizeof(uint64) * 2 * (Size) old_size);
+	search->visited = tg_alloc_beside(old, sizeof(uint64) * 2 * (Size) old_size);
 	search->visited_mask = old_size * 2 - 1;
 	for (uint32 i = 0; i < old_size; i++)
 	{
@@ -144,16 +146,20 @@ visited_grow(TgSearch *search)
 	tg_free(old);
 }
 
+/*
+ * Set the pool's size; what is in it is lost if it has to grow.
+ */
 static void
 pool_set_ef(TgSearch *search, int ef)
 {
+	TgCandidate *old = search->pool;
+
 	search->ef = ef;
 	if (ef <= search->pool_capacity)
 		return;
-	if (search->pool)
-		tg_free(search->pool);
-	search->pool = tg_alloc(sizeof(TgCandidate) * (Size) ef);
+	search->pool = tg_alloc_beside(old, sizeof(TgCandidate) * (Size) ef);
 	search->pool_capacity = ef;
+	tg_free(old);
 }
 
 /* What an estimate must be below to enter the pool. */
