@@ -28,7 +28,7 @@
 #define TG_DEFAULT_M				16
 #define TG_MIN_M					2
 #define TG_MAX_M					(TG_MAX_DEGREE / 2)
-#define TG_DEFAULT_EF_CONSTRUCTION	128
+#define TG_DEFAULT_EF_CONSTRUCTION	64
 #define TG_MIN_EF_CONSTRUCTION		4
 #define TG_MAX_EF_CONSTRUCTION		10000
 #define TG_DEFAULT_CLUSTERS			3
@@ -65,11 +65,11 @@ extern const TgOpclass *tg_opclass_get(Relation index);
 extern TgMetaPage tg_meta_initial(Relation index);
 
 /*
- * Give a metapage the dimensions, and all that is chosen by them.
- * half_exact: would half floats keep every vector known so far?
+ * Give a metapage the dimensions, and all that is chosen by them.  Would half
+ * floats keep every vector known so far exactly, and at least in range?
  */
 extern void tg_meta_set_dims(TgMetaPage *meta, const TgOptions *options,
-							 int dims, bool half_exact);
+							 int dims, bool half_exact, bool half_in_range);
 
 /* Raise ERROR if the dimensions are not those of the index. */
 extern void tg_check_dims(Relation index, int expected, int dims);

@@ -29,6 +29,7 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "utils/memutils.h"
 
 #include "graph/construct.h"
@@ -78,7 +79,8 @@ typedef struct BuildState
 	int64		n;
 	int64		capacity;
 	int64		limit;			/* most that fit in memory */
-	bool		half_exact;
+	bool		half_exact;		/* would half floats keep all vectors? */
+	bool		half_in_range;
 	double		max_norm;
 	struct EqualVectors_hash *equal;
 	ExtraTid   *extra;
@@ -86,6 +88,9 @@ typedef struct BuildState
 	int64		extra_capacity;
 
 	TidArray	unranked[TG_UNRANKED_KINDS];
+
+	int64		phase;			/* in progress */
+	instr_time	phase_start;
 
 	MemoryContext context;		/* of all the above */
 	MemoryContext row_context;	/* of one row */
@@ -153,9 +158,13 @@ tg_ambuildphasename(int64 phase)
 	return NULL;
 }
 
+/*
+ * Enter a phase.  DEBUG1 tells how long the one before it took.
+ */
 static void
-begin_phase(int64 phase, int64 total)
+begin_phase(BuildState *state, int64 phase, int64 total)
 {
+	instr_time	now;
 	const int	params[] = {
 		PROGRESS_CREATEIDX_SUBPHASE,
 		PROGRESS_CREATEIDX_TUPLES_TOTAL,
@@ -164,6 +173,21 @@ begin_phase(int64 phase, int64 total)
 	const int64 values[] = {phase, total, 0};
 
 	pgstat_progress_update_multi_param(lengthof(params), params, values);
+
+	INSTR_TIME_SET_CURRENT(now);
+	if (state->phase != 0)
+	{
+		instr_time	elapsed = now;
+
+		INSTR_TIME_SUBTRACT(elapsed, state->phase_start);
+		ereport(DEBUG1,
+				(errmsg_internal("index \"%s\": %s took %.3f s",
+								 RelationGetRelationName(state->index),
+								 tg_ambuildphasename(state->phase),
+								 INSTR_TIME_GET_DOUBLE(elapsed))));
+	}
+	state->phase = phase;
+	state->phase_start = now;
 }
 
 static void
@@ -269,6 +293,8 @@ add_vector(BuildState *state, TgSpan span, ItemPointer tid)
 	}
 	state->tids[state->n++] = *tid;
 	state->half_exact = state->half_exact && tg_half_exact(span);
+	state->half_in_range = state->half_in_range &&
+		(state->half_exact || tg_half_in_range(span));
 	norm2 = tg_kernels->dot(span.values, span.values, span.dims);
 	state->max_norm = Max(state->max_norm, sqrt(norm2));
 }
@@ -307,7 +333,7 @@ build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 			if (state->n >= state->limit)
 			{
 				flush_graph(state);
-				begin_phase(PHASE_INSERT, 0);
+				begin_phase(state, PHASE_INSERT, 0);
 				state->full = true;
 			}
 		}
@@ -517,7 +543,7 @@ write_graph(BuildState *state, const TgConstructed *graph,
 	Writer		writer = {0};
 	TgSlotHeader *header;
 
-	begin_phase(PHASE_WRITE, state->n);
+	begin_phase(state, PHASE_WRITE, state->n);
 	tg_graph_order(graph, order);
 
 	/* Extra heap TIDs by vertex: those of v are [first_extra[v], [v + 1]). */
@@ -607,7 +633,7 @@ flush_graph(BuildState *state)
 
 		state->meta.max_norm = (float) state->max_norm;
 		tg_meta_set_dims(&state->meta, &state->options, state->dims,
-						 state->half_exact);
+						 state->half_exact, state->half_in_range);
 		state->meta.root = 0;
 		state->info = tg_index_create(&state->meta);
 		state->meta.root = tg_bulk_id(&state->info->layout, 0);
@@ -618,7 +644,7 @@ flush_graph(BuildState *state)
 		root = choose_root(state->info, mean, root_bytes);
 		rotate_all(state, inner);
 
-		begin_phase(PHASE_GRAPH, state->n);
+		begin_phase(state, PHASE_GRAPH, state->n);
 		params.dims = state->info->geometry.inner_dims;
 		params.degree = state->info->layout.degree;
 		params.ef = state->options.ef_construction;
@@ -678,13 +704,14 @@ tg_ambuild(Relation heap, Relation index, IndexInfo *indexInfo)
 	state.options = tg_options_get(index);
 	state.meta = tg_meta_initial(index);
 	state.half_exact = true;
+	state.half_in_range = true;
 	state.context = AllocSetContextCreate(CurrentMemoryContext,
 										  "togg build", ALLOCSET_DEFAULT_SIZES);
 	state.row_context = AllocSetContextCreate(CurrentMemoryContext,
 											  "togg build row",
 											  ALLOCSET_DEFAULT_SIZES);
 
-	begin_phase(PHASE_LOAD, Max(0, (int64) heap->rd_rel->reltuples));
+	begin_phase(&state, PHASE_LOAD, Max(0, (int64) heap->rd_rel->reltuples));
 	result->heap_tuples = table_index_build_scan(heap, index, indexInfo, true,
 												 true, build_callback, &state,
 												 NULL);
@@ -695,6 +722,7 @@ tg_ambuild(Relation heap, Relation index, IndexInfo *indexInfo)
 		MemoryContextSwitchTo(old);
 	}
 	result->index_tuples = state.rows;
+	begin_phase(&state, PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE, 0);
 
 	MemoryContextDelete(state.context);
 	MemoryContextDelete(state.row_context);

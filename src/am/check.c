@@ -226,6 +226,8 @@ check_graph(CheckState *state)
 	Size		nslots = (Size) state->nblocks * layout->stripe_slots;
 	TgVertexId *queue;
 	int64		queued = 0;
+	TgSlotScan	scan;
+	TgVertexId	id;
 
 	state->slots = MemoryContextAllocExtended(CurrentMemoryContext, nslots,
 											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -233,18 +235,10 @@ check_graph(CheckState *state)
 									   sizeof(TgVertexId) * nslots,
 									   MCXT_ALLOC_HUGE);
 	tg_reader_init(&state->reader, state->index, layout);
-	for (BlockNumber block = TG_METAPAGE_BLKNO + 1; block < state->nblocks;
-		 block++)
-	{
-		TgPageSlots page;
-
-		CHECK_FOR_INTERRUPTS();
-		page = tg_page_slots(state->index, layout, block);
-		if (page.kind == 0)
-			report(state, block, -1, "was never initialized");
-		for (int i = 0; i < page.nslots; i++)
-			check_slot(state, tg_id_make(layout, page.stripe, page.first + i));
-	}
+	tg_slot_scan_begin(&scan, state->index, layout);
+	while (tg_slot_scan_next(&scan, &id))
+		if (scan.page.kind == TG_PAGE_LIST && slot_flags(state, id))
+			check_slot(state, id);
 
 	queue[queued++] = state->tg->meta.root;
 	*slot_flags(state, state->tg->meta.root) |= REACHED;
@@ -253,9 +247,9 @@ check_graph(CheckState *state)
 		CHECK_FOR_INTERRUPTS();
 		check_links(state, queue[head], queue, &queued);
 	}
-	for (Size id = 0; id < nslots; id++)
-		if ((state->slots[id] & SEEN_VERTEX) && !(state->slots[id] & REACHED))
-			report_slot(state, (TgVertexId) id, "cannot be reached from the root");
+	for (Size i = 0; i < nslots; i++)
+		if ((state->slots[i] & SEEN_VERTEX) && !(state->slots[i] & REACHED))
+			report_slot(state, (TgVertexId) i, "cannot be reached from the root");
 	tg_reader_free(&state->reader);
 }
 

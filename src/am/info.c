@@ -76,15 +76,21 @@ typedef struct Counts
 } Counts;
 
 static void
-count_slots(Relation index, const TgIndex *tg, const TgPageSlots *page,
-			TgReader *reader, Counts *counts)
+count_slots(Relation index, const TgIndex *tg, Counts *counts)
 {
-	for (int i = 0; i < page->nslots; i++)
-	{
-		const TgSlotHeader *header =
-			tg_reader_open_slot(reader, tg_id_make(&tg->layout, page->stripe,
-												   page->first + i));
+	TgReader	reader;
+	TgSlotScan	scan;
+	TgVertexId	id;
 
+	tg_reader_init(&reader, index, &tg->layout);
+	tg_slot_scan_begin(&scan, index, &tg->layout);
+	while (tg_slot_scan_next(&scan, &id))
+	{
+		const TgSlotHeader *header;
+
+		if (scan.page.kind != TG_PAGE_LIST)
+			continue;
+		header = tg_reader_open_slot(&reader, id);
 		if (header->kind == TG_SLOT_FREE)
 			counts->free_slots++;
 		else if (header->ntids != TG_TIDS_CLOSED)
@@ -95,8 +101,9 @@ count_slots(Relation index, const TgIndex *tg, const TgPageSlots *page,
 			counts->dead += (header->flags & TG_VERTEX_DEAD) != 0;
 			counts->neighbours += header->degree;
 		}
-		reader->graph.close(&reader->graph);
+		reader.graph.close(&reader.graph);
 	}
+	tg_reader_free(&reader);
 }
 
 /*
@@ -112,7 +119,6 @@ togg_index_info(PG_FUNCTION_ARGS)
 	ItemPointerData *tids = NULL;
 	int64		capacity = 0;
 	int64		rows;
-	TgReader	reader;
 	TupleDesc	desc;
 	Datum		values[14];
 	bool		nulls[14] = {0};
@@ -121,18 +127,7 @@ togg_index_info(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 
 	if (tg->meta.dims > 0)
-	{
-		tg_reader_init(&reader, index, &tg->layout);
-		for (BlockNumber block = TG_METAPAGE_BLKNO + 1; block < nblocks; block++)
-		{
-			TgPageSlots page;
-
-			CHECK_FOR_INTERRUPTS();
-			page = tg_page_slots(index, &tg->layout, block);
-			count_slots(index, tg, &page, &reader, &counts);
-		}
-		tg_reader_free(&reader);
-	}
+		count_slots(index, tg, &counts);
 	for (int kind = 0; kind < TG_UNRANKED_KINDS; kind++)
 		counts.unranked += tg_unranked_collect(index, kind, &tids, &capacity);
 	rows = counts.rows + counts.unranked;

@@ -167,7 +167,7 @@ tg_meta_initial(Relation index)
 
 void
 tg_meta_set_dims(TgMetaPage *meta, const TgOptions *options, int dims,
-				 bool half_exact)
+				 bool half_exact, bool half_in_range)
 {
 	int			inner_dims = tg_inner_dims(meta->metric, dims);
 	TgLayout	as_half;
@@ -187,8 +187,9 @@ tg_meta_set_dims(TgMetaPage *meta, const TgOptions *options, int dims,
 	tg_layout_init(&as_float, dims, inner_dims, meta->degree, meta->bits,
 				   TG_STORAGE_FLOAT);
 	meta->storage = TG_STORAGE_HALF;
-	if (!half_exact && tg_layout_bytes_per_vertex(&as_float) <=
-		FLOAT_WORTH * tg_layout_bytes_per_vertex(&as_half))
+	if (!half_in_range ||
+		(!half_exact && tg_layout_bytes_per_vertex(&as_float) <=
+		 FLOAT_WORTH * tg_layout_bytes_per_vertex(&as_half)))
 		meta->storage = TG_STORAGE_FLOAT;
 }
 

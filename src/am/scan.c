@@ -132,7 +132,7 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 	const TgSlotHeader *header = graph->reader.header;
 	const TgLayout *layout = &graph->reader.layout;
 	double		distance;
-	float		error;
+	double		error;
 	float		key;
 
 	if (unlikely(header->flags & TG_VERTEX_ROOT))
@@ -234,9 +234,9 @@ start_search(IndexScanDesc scan, const TgIndex *info, TgSpan span)
 	float	   *rotated = palloc(sizeof(float) * dims);
 
 	state->geometry = info->geometry;
-	tg_query_init(&state->graph.query, &state->geometry, info->layout.storage,
-				  span.values);
 	tg_embed_query(&info->geometry, span.values, inner);
+	tg_query_init(&state->graph.query, &state->geometry, info->layout.storage,
+				  span.values, inner);
 	tg_rotate(&info->rotation, inner, rotated);
 	for (int i = 0; i < dims; i++)
 		rotated[i] -= info->root_rotated[i];
@@ -351,7 +351,7 @@ static bool
 needs_recheck(TgScanState *state, double lower, double width, bool has_next,
 			  double next_lower)
 {
-	double		upper = lower + width;
+	double		upper = isfinite(width) ? lower + width : INFINITY;
 	bool		recheck = width > 0 &&
 		(lower < state->upper || (has_next && next_lower <= upper));
 
@@ -387,7 +387,7 @@ sort_put(TgScanState *state, const TgResult *result)
 
 	ExecClearTuple(slot);
 	slot->tts_values[SORT_LOWER - 1] = Float8GetDatum(result->distance);
-	slot->tts_values[SORT_WIDTH - 1] = Float4GetDatum(result->error);
+	slot->tts_values[SORT_WIDTH - 1] = Float8GetDatum(result->error);
 	slot->tts_values[SORT_ID - 1] = Int64GetDatum((int64) result->id);
 	memset(slot->tts_isnull, false, sizeof(bool) * SORT_ID);
 	ExecStoreVirtualTuple(slot);
@@ -395,37 +395,31 @@ sort_put(TgScanState *state, const TgResult *result)
 }
 
 /*
- * Read every slot of a page, unless the search has had it.
+ * Put a slot's vertex into the sort, unless the search has had it.
  */
 static void
-sweep_page(TgScanState *state, const TgPageSlots *page)
+sweep_slot(TgScanState *state, TgVertexId id)
 {
 	TgGraph    *graph = &state->graph.reader.graph;
-	const TgLayout *layout = &state->graph.reader.layout;
+	TgVertexView view;
+	TgResult	result = {0};
+	bool		live;
 
-	for (int i = 0; i < page->nslots; i++)
+	if (tg_search_was_expanded(state->search, id) ||
+		!graph->open(graph, id, &view))
+		return;
+	if (state->ranked)
 	{
-		TgVertexId	id = tg_id_make(layout, page->stripe, page->first + i);
-		TgVertexView view;
-		TgResult	result = {0};
-		bool		live;
-
-		if (tg_search_was_expanded(state->search, id) ||
-			!graph->open(graph, id, &view))
-			continue;
-		if (state->ranked)
-		{
-			scan_distance(graph, &view, &result, &live);
-			state->search->stats.distances++;
-		}
-		else
-			live = !(state->graph.reader.header->flags &
-					 (TG_VERTEX_ROOT | TG_VERTEX_DEAD));
-		graph->close(graph);
-		result.id = id;
-		if (live)
-			sort_put(state, &result);
+		scan_distance(graph, &view, &result, &live);
+		state->search->stats.distances++;
 	}
+	else
+		live = !(state->graph.reader.header->flags &
+				 (TG_VERTEX_ROOT | TG_VERTEX_DEAD));
+	graph->close(graph);
+	result.id = id;
+	if (live)
+		sort_put(state, &result);
 }
 
 /*
@@ -435,9 +429,8 @@ static void
 start_sweep(IndexScanDesc scan)
 {
 	TgScanState  *state = scan->opaque;
-	Relation	index = scan->indexRelation;
-	const TgLayout *layout = &state->graph.reader.layout;
-	BlockNumber nblocks = RelationGetNumberOfBlocks(index);
+	TgSlotScan	slots;
+	TgVertexId	id;
 	TupleDesc	desc = CreateTemplateTupleDesc(SORT_ID);
 	AttrNumber	key = SORT_LOWER;
 	Oid			operator = Float8LessOperator;
@@ -446,7 +439,7 @@ start_sweep(IndexScanDesc scan)
 	TgResult	result;
 
 	TupleDescInitEntry(desc, SORT_LOWER, "lower", FLOAT8OID, -1, 0);
-	TupleDescInitEntry(desc, SORT_WIDTH, "width", FLOAT4OID, -1, 0);
+	TupleDescInitEntry(desc, SORT_WIDTH, "width", FLOAT8OID, -1, 0);
 	TupleDescInitEntry(desc, SORT_ID, "id", INT8OID, -1, 0);
 	state->sort = tuplesort_begin_heap(desc, 1, &key, &operator, &collation,
 									   &nulls_first, work_mem, NULL, false);
@@ -457,14 +450,11 @@ start_sweep(IndexScanDesc scan)
 	else
 		tg_search_begin(state->search, &state->graph.reader.graph, NULL,
 						TG_ROUTING_GREEDY, 1);
-	for (BlockNumber block = TG_METAPAGE_BLKNO + 1; block < nblocks; block++)
-	{
-		TgPageSlots page;
-
-		CHECK_FOR_INTERRUPTS();
-		page = tg_page_slots(index, layout, block);
-		sweep_page(state, &page);
-	}
+	tg_slot_scan_begin(&slots, scan->indexRelation,
+					   &state->graph.reader.layout);
+	while (tg_slot_scan_next(&slots, &id))
+		if (slots.page.kind == TG_PAGE_LIST)
+			sweep_slot(state, id);
 	while (state->ranked && tg_search_next(state->search, &result))
 		sort_put(state, &result);
 	tuplesort_performsort(state->sort);
@@ -520,7 +510,7 @@ next_of_sweep(IndexScanDesc scan)
 	if (!tuplesort_gettupleslot(state->sort, true, false, slot, NULL))
 		return false;
 	lower = DatumGetFloat8(slot_getattr(slot, SORT_LOWER, &isnull));
-	width = DatumGetFloat4(slot_getattr(slot, SORT_WIDTH, &isnull));
+	width = DatumGetFloat8(slot_getattr(slot, SORT_WIDTH, &isnull));
 	id = (TgVertexId) DatumGetInt64(slot_getattr(slot, SORT_ID, &isnull));
 
 	/* What comes next is not known: any width is reason to recheck. */

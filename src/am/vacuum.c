@@ -12,9 +12,9 @@
  * could be about to link to them) are unlinked and freed:
  *
  *	1. Collect them.
- *	2. One pass over all lists: a link to one of them is replaced by a link to
- *	   the nearest of its own neighbours that the list does not have.
+ *	2. One pass over all lists replaces the links to them (src/am/repair.c).
  *	3. Nothing leads to them any more: free their slots.
+ *	4. What could be reached through them alone is linked in again.
  *
  * The set is bounded by maintenance_work_mem; what does not fit waits for the
  * next VACUUM.
@@ -23,9 +23,7 @@
  */
 #include "postgres.h"
 
-#include "am/am.h"
-
-#include <math.h>
+#include "am/repair.h"
 
 #include "miscadmin.h"
 #include "storage/indexfsm.h"
@@ -52,12 +50,10 @@ typedef struct VacuumState
 	int64		nempty;
 	int64		empty_capacity;
 
-	/* amvacuumcleanup: the dead to be freed, ascending. */
-	TgVertexId *dead;
-	int64		ndead;
+	/* amvacuumcleanup */
+	TgDeadSet	dead;			/* to be freed */
 	int64		dead_limit;
-	BlockNumber free_pages;		/* with a free slot */
-	struct Repair *repair;
+	int64		free_slots;
 } VacuumState;
 
 /*
@@ -169,25 +165,19 @@ static void
 for_each_slot(VacuumState *state,
 			  void (*visit) (VacuumState *, TgReader *, TgVertexId))
 {
-	Relation	index = state->index;
-	BlockNumber nblocks = RelationGetNumberOfBlocks(index);
 	TgReader	vertices;
 	TgReader	unranked;
+	TgSlotScan	scan;
+	TgVertexId	id;
 
-	tg_reader_init(&vertices, index, &state->tg->layout);
-	tg_reader_init(&unranked, index, &state->unranked_layout);
-	for (BlockNumber block = TG_METAPAGE_BLKNO + 1; block < nblocks; block++)
+	tg_reader_init(&vertices, state->index, &state->tg->layout);
+	tg_reader_init(&unranked, state->index, &state->unranked_layout);
+	tg_slot_scan_begin(&scan, state->index, &state->tg->layout);
+	while (tg_slot_scan_next(&scan, &id))
 	{
-		TgPageSlots page;
-
 		tg_vacuum_delay_point();
-		page = tg_page_slots(index, &state->tg->layout, block);
-		if (page.kind == TG_PAGE_TIDS)
-			visit(state, &unranked,
-				  tg_id_make(&state->unranked_layout, block, 0));
-		for (int i = 0; i < page.nslots; i++)
-			visit(state, &vertices,
-				  tg_id_make(&state->tg->layout, page.stripe, page.first + i));
+		visit(state, scan.page.kind == TG_PAGE_TIDS ? &unranked : &vertices,
+			  id);
 	}
 	tg_reader_free(&vertices);
 	tg_reader_free(&unranked);
@@ -247,255 +237,24 @@ collect_slot(VacuumState *state, TgReader *reader, TgVertexId id)
 
 	if (header->kind == TG_SLOT_VERTEX && (header->flags & TG_VERTEX_DEAD))
 	{
-		if (state->ndead < state->dead_limit && tg_stamp_is_past(header->xid))
+		TgDeadSet  *dead = &state->dead;
+
+		if (dead->n < state->dead_limit && tg_stamp_is_past(header->xid))
 		{
-			if ((state->ndead & (state->ndead - 1)) == 0)
-				state->dead = state->dead == NULL ?
-					palloc(sizeof(TgVertexId)) :
-					repalloc_huge(state->dead,
-								  sizeof(TgVertexId) * state->ndead * 2);
-			state->dead[state->ndead++] = id;
+			/* Grows whenever the number is a power of two. */
+			if ((dead->n & (dead->n - 1)) == 0)
+				dead->ids = dead->n == 0 ? palloc(sizeof(TgVertexId)) :
+					repalloc_huge(dead->ids,
+								  sizeof(TgVertexId) * dead->n * 2);
+			dead->ids[dead->n++] = id;
 		}
 	}
 	else if (header->kind == TG_SLOT_FREE && reader->layout.kind == TG_PAGE_LIST)
 	{
 		tg_record_room(state->index, &reader->layout, id);
-		state->free_pages++;
+		state->free_slots++;
 	}
 	reader->graph.close(&reader->graph);
-}
-
-static bool
-is_dead(const VacuumState *state, TgVertexId id)
-{
-	int64		low = 0;
-	int64		high = state->ndead;
-
-	while (low < high)
-	{
-		int64		middle = (low + high) / 2;
-
-		if (state->dead[middle] < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < state->ndead && state->dead[low] == id;
-}
-
-/*
- * What replacing links works with.
- */
-typedef struct Repair
-{
-	VacuumState *vacuum;
-	TgReader   *reader;			/* of the pass */
-	TgListMaker maker;
-	TgVertexId	holder;
-	TgVertexId	present[TG_MAX_DEGREE];	/* links of the holder, old and new */
-	int			npresent;
-	float	   *values;			/* scratch, [dims] */
-	float	   *holder_inner;
-	float	   *holder_rotated;
-	float	   *inner;			/* scratch */
-	float	   *rotated;		/* scratch */
-	TgScoreTable table;			/* of the holder */
-} Repair;
-
-static void
-repair_init(Repair *repair, VacuumState *state)
-{
-	int			dims = state->tg->geometry.inner_dims;
-
-	repair->vacuum = state;
-	tg_list_maker_init(&repair->maker, state->tg);
-	repair->values = palloc(sizeof(float) * state->tg->geometry.dims);
-	repair->holder_inner = palloc(sizeof(float) * dims);
-	repair->holder_rotated = palloc(sizeof(float) * dims);
-	repair->inner = palloc(sizeof(float) * dims);
-	repair->rotated = palloc(sizeof(float) * dims);
-	repair->table.entries = palloc(TG_TABLE_SIZE(dims));
-}
-
-/* Inner vector of the open vertex. */
-static void
-read_inner(Repair *repair, TgVertexId id, float *inner)
-{
-	const TgIndex *tg = repair->vacuum->tg;
-
-	tg_unstore(&tg->geometry, tg->layout.storage,
-			   tg_reader_vector(repair->reader, id), repair->values);
-	tg_embed(&tg->geometry, repair->values, repair->reader->header->norm2,
-			 inner);
-}
-
-static bool
-is_present(const Repair *repair, TgVertexId id)
-{
-	for (int i = 0; i < repair->npresent; i++)
-		if (repair->present[i] == id)
-			return true;
-	return id == repair->holder;
-}
-
-/*
- * Of a dead vertex's neighbours, the one that looks nearest to the holder and
- * could take its place.
- */
-static TgVertexId
-nearest_substitute(Repair *repair, TgVertexId dead)
-{
-	TgGraph    *graph = &repair->reader->graph;
-	TgVertexId	best = TG_INVALID_VERTEX;
-	float		best_estimate = INFINITY;
-	float		base;
-	TgVertexView view;
-
-	if (!graph->open(graph, dead, &view))
-		return TG_INVALID_VERTEX;
-	read_inner(repair, dead, repair->inner);
-	base = tg_kernels->l2sq(repair->inner, repair->holder_inner,
-							repair->vacuum->tg->geometry.inner_dims);
-	for (int b = 0; b * TG_BLOCK_LANES < view.degree; b++)
-	{
-		TgBlockView block = tg_view_block(&graph->shape, &view, b);
-		int			lanes = Min(view.degree - b * TG_BLOCK_LANES,
-								TG_BLOCK_LANES);
-		float		estimates[TG_BLOCK_LANES];
-
-		tg_kernels->score(&repair->table, block.codes, block.a, block.f, base,
-						  INFINITY, estimates);
-		for (int i = 0; i < lanes; i++)
-			if (estimates[i] < best_estimate &&
-				!is_dead(repair->vacuum, block.ids[i]) &&
-				!is_present(repair, block.ids[i]))
-			{
-				best_estimate = estimates[i];
-				best = block.ids[i];
-			}
-	}
-	graph->close(graph);
-	return best;
-}
-
-/*
- * Read the substitute's vector into repair->rotated; false if it is no vertex
- * to link to.
- */
-static bool
-read_substitute(Repair *repair, TgVertexId id)
-{
-	TgGraph    *graph = &repair->reader->graph;
-	TgVertexView view;
-	bool		alive;
-
-	if (!graph->open(graph, id, &view))
-		return false;
-	alive = !(repair->reader->header->flags &
-			  (TG_VERTEX_DEAD | TG_VERTEX_ROOT));
-	if (alive)
-	{
-		read_inner(repair, id, repair->inner);
-		tg_rotate(&repair->vacuum->tg->rotation, repair->inner,
-				  repair->rotated);
-	}
-	graph->close(graph);
-	return alive;
-}
-
-/*
- * Put the substitute, or nothing if coded is NULL, where the holder links to
- * the dead vertex.
- */
-static void
-replace_link(Repair *repair, TgVertexId dead, const TgCoded *coded)
-{
-	const TgLayout *layout = &repair->vacuum->tg->layout;
-	TgEdit		edit;
-	TgSlotHeader *header;
-
-	tg_edit_begin(&edit, repair->vacuum->index, layout, repair->holder);
-	header = tg_edit_header(&edit);
-	for (int lane = 0; lane < header->degree; lane++)
-	{
-		if (header->kind != TG_SLOT_VERTEX ||
-			tg_list_get(layout, header, lane) != dead)
-			continue;
-		if (coded)
-			tg_list_set(layout, header, lane, coded, true);
-		else
-			tg_list_remove(layout, header, lane);
-		tg_edit_finish(&edit);
-		return;
-	}
-	tg_edit_abort(&edit);
-}
-
-/*
- * Replace all of a vertex's links to dead vertices.  repair->present holds its
- * links, its vector is in repair->holder_inner.
- */
-static void
-repair_links(Repair *repair)
-{
-	const TgIndex *tg = repair->vacuum->tg;
-	int			dims = tg->geometry.inner_dims;
-	int			nlinks = repair->npresent;
-
-	tg_rotate(&tg->rotation, repair->holder_inner, repair->holder_rotated);
-	for (int i = 0; i < dims; i++)
-		repair->rotated[i] = repair->holder_rotated[i] - tg->root_rotated[i];
-	tg_table_build(&repair->table, dims, tg->layout.bits, repair->rotated);
-
-	for (int i = 0; i < nlinks; i++)
-	{
-		TgVertexId	dead = repair->present[i];
-		TgNeighbour substitute;
-		const TgCoded *coded = NULL;
-
-		if (!is_dead(repair->vacuum, dead))
-			continue;
-		substitute.id = nearest_substitute(repair, dead);
-		substitute.rotated = repair->rotated;
-		if (substitute.id != TG_INVALID_VERTEX &&
-			read_substitute(repair, substitute.id))
-		{
-			coded = tg_code_neighbour(&repair->maker, repair->holder_rotated,
-									  &substitute);
-			repair->present[i] = substitute.id;
-		}
-		replace_link(repair, dead, coded);
-	}
-}
-
-/*
- * Repair one slot's list, if it links to the dead.
- */
-static void
-repair_slot(VacuumState *state, TgReader *reader, TgVertexId id)
-{
-	Repair	   *repair = state->repair;
-	TgGraph    *graph = &reader->graph;
-	TgVertexView view;
-	bool		found = false;
-
-	if (reader->layout.kind != TG_PAGE_LIST || is_dead(state, id) ||
-		!graph->open(graph, id, &view))
-		return;
-	repair->reader = reader;
-	repair->holder = id;
-	repair->npresent = view.degree;
-	for (int lane = 0; lane < view.degree; lane++)
-	{
-		repair->present[lane] = tg_list_get(&reader->layout, reader->header,
-											lane);
-		found |= is_dead(state, repair->present[lane]);
-	}
-	if (found)
-		read_inner(repair, id, repair->holder_inner);
-	graph->close(graph);
-	if (found)
-		repair_links(repair);
 }
 
 IndexBulkDeleteResult *
@@ -514,22 +273,21 @@ tg_amvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	/* Brings what tg_stamp_is_past() knows up to date. */
 	(void) GetOldestNonRemovableTransactionId(NULL);
 	for_each_slot(state, collect_slot);
-	if (state->ndead > 0)
+	if (state->dead.n > 0)
 	{
-		Repair		repair = {0};
-
-		repair_init(&repair, state);
-		state->repair = &repair;
-		for_each_slot(state, repair_slot);
-		for (int64 i = 0; i < state->ndead; i++)
+		tg_repair_lists(state->index, state->tg, &state->dead);
+		for (int64 i = 0; i < state->dead.n; i++)
 		{
 			tg_vacuum_delay_point();
-			tg_slot_free(state->index, &state->tg->layout, state->dead[i]);
+			tg_slot_free(state->index, &state->tg->layout, state->dead.ids[i]);
 		}
+		tg_repair_reach(state->index, state->tg);
 	}
 	IndexFreeSpaceMapVacuum(state->index);
 
 	stats->num_pages = RelationGetNumberOfBlocks(state->index);
-	stats->pages_free = state->free_pages;
+	if (state->tg->meta.dims > 0)
+		stats->pages_free = (state->free_slots + state->dead.n) /
+			state->tg->layout.stripe_slots * state->tg->layout.stripe_pages;
 	return stats;
 }

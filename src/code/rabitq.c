@@ -11,10 +11,14 @@
 
 /*
  * Two bits: a coordinate's magnitude takes the outer level above a threshold.
- * The best threshold of a Gaussian coordinate is 0.98 deviations; few
- * dimensions stray from that, so a handful are tried for the largest cosine.
+ * The best threshold of a Gaussian coordinate is 0.98 deviations.  Residuals
+ * of many dimensions do not stray from that once they are rotated; of a
+ * residual of few, a handful of thresholds are tried for the largest cosine.
  */
-static const float two_bit_thresholds[] = {0.75f, 0.87f, 0.98f, 1.1f, 1.25f};
+#define TWO_BIT_THRESHOLD	0.98f
+#define FEW_DIMS			64
+
+static const float two_bit_thresholds[] = {0.75f, 0.87f, TWO_BIT_THRESHOLD, 1.1f, 1.25f};
 
 /*
  * <x, w> and |x|^2 of the two-bit code with this threshold.
@@ -38,56 +42,45 @@ two_bit_fit(int dims, const float *w, float threshold, float *xw, float *xx)
 	*xx = 0.25f * dims + 2.0f * nouter;
 }
 
+/* The threshold for a residual whose coordinates have this deviation. */
+static float
+two_bit_threshold(int dims, const float *w, float deviation)
+{
+	float		threshold = TWO_BIT_THRESHOLD * deviation;
+	float		best = -1.0f;
+
+	if (dims >= FEW_DIMS)
+		return threshold;
+
+	for (int t = 0; t < (int) lengthof(two_bit_thresholds); t++)
+	{
+		float		xw;
+		float		xx;
+
+		two_bit_fit(dims, w, two_bit_thresholds[t] * deviation, &xw, &xx);
+		if (xw * xw > best * xx)
+		{
+			best = xw * xw / xx;
+			threshold = two_bit_thresholds[t] * deviation;
+		}
+	}
+	return threshold;
+}
+
 void
 tg_encode(int dims, int bits, const float *residual, const float *centre,
 		  uint8 *levels, float *a, float *f)
 {
 	float		n2 = tg_kernels->dot(residual, residual, dims);
-	float		xw = 0.0f;		/* <x, w> */
-	float		xp = 0.0f;		/* <x, p'> */
+	float		threshold = 0.0f;
+	float		xw;				/* <x, w> */
+	float		xp;				/* <x, p'> */
 
 	Assert(bits == 1 || bits == 2);
 
-	if (bits == 1)
-	{
-		for (int i = 0; i < dims; i++)
-		{
-			bool		positive = residual[i] >= 0.0f;
-
-			levels[i] = positive;
-			xw += fabsf(residual[i]);
-			xp += positive ? centre[i] : -centre[i];
-		}
-	}
-	else
-	{
-		float		deviation = sqrtf(n2 / dims);
-		float		threshold = 0.0f;
-		float		best = -1.0f;
-
-		for (int t = 0; t < (int) lengthof(two_bit_thresholds); t++)
-		{
-			float		try_xw;
-			float		try_xx;
-
-			two_bit_fit(dims, residual, two_bit_thresholds[t] * deviation,
-						&try_xw, &try_xx);
-			if (try_xw * try_xw > best * try_xx)
-			{
-				best = try_xw * try_xw / try_xx;
-				xw = try_xw;
-				threshold = two_bit_thresholds[t] * deviation;
-			}
-		}
-		for (int i = 0; i < dims; i++)
-		{
-			int			outer = fabsf(residual[i]) > threshold;
-			int			level = residual[i] >= 0.0f ? 2 + outer : 1 - outer;
-
-			levels[i] = (uint8) level;
-			xp += ((float) level - 1.5f) * centre[i];
-		}
-	}
+	if (bits == 2)
+		threshold = two_bit_threshold(dims, residual, sqrtf(n2 / dims));
+	tg_kernels->encode(residual, centre, dims, bits, threshold, levels, &xw, &xp);
 
 	*f = -2.0f * n2 / xw;
 	*a = n2 - *f * xp;
@@ -109,12 +102,27 @@ lane_shift(int lane)
 	return lane < TG_GROUP_BYTES ? 0 : 4;
 }
 
+/* The levels of a group, a byte each, with zeros for dimensions beyond. */
+static inline uint32
+group_levels(const uint8 *levels, int ndims)
+{
+	uint32		first = levels[0];
+
+	if (likely(ndims >= TG_GROUP_DIMS))
+		return first | (uint32) levels[1] << 8 | (uint32) levels[2] << 16 |
+			(uint32) levels[3] << 24;
+	for (int i = 1; i < ndims; i++)
+		first |= (uint32) levels[i] << (8 * i);
+	return first;
+}
+
 void
 tg_codes_set_lane(uint8 *codes, int dims, int bits, int lane,
 				  const uint8 *levels)
 {
 	int			ngroups = TG_GROUPS(dims);
 	int			shift = lane_shift(lane);
+	uint8		keep = (uint8) (0xF0 >> shift);
 
 	codes += lane % TG_GROUP_BYTES;
 	for (int plane = 0; plane < bits; plane++)
@@ -122,12 +130,15 @@ tg_codes_set_lane(uint8 *codes, int dims, int bits, int lane,
 		for (int group = 0; group < ngroups; group++)
 		{
 			int			first = group * TG_GROUP_DIMS;
-			int			last = Min(first + TG_GROUP_DIMS, dims);
-			uint8		nibble = 0;
+			uint32		bytes = group_levels(levels + first, dims - first);
+			uint32		nibble;
 
-			for (int i = first; i < last; i++)
-				nibble |= ((levels[i] >> plane) & 1) << (i - first);
-			*codes = (uint8) ((*codes & (0xF0 >> shift)) | (nibble << shift));
+			/*
+			 * Of the 16 places where four shifts put four bits, no two are
+			 * the same, and bits 24 to 27 are one of each byte, in order.
+			 */
+			nibble = ((bytes >> plane & 0x01010101) * 0x01020408) >> 24 & 0x0F;
+			*codes = (uint8) ((*codes & keep) | nibble << shift);
 			codes += TG_GROUP_BYTES;
 		}
 	}
@@ -155,62 +166,23 @@ tg_codes_get_lane(const uint8 *codes, int dims, int bits, int lane,
 void
 tg_table_build(TgScoreTable *table, int dims, int bits, const float *query)
 {
-	int			ngroups = TG_GROUPS(dims);
-	float		total = 0.0f;
-	float		minimum = 0.0f;
-	float		range = 0.0f;
+	float		total;
+	float		minimum;
+	float		range;
 	float		step;
 	float		per_step;
 
 	/* The step that suits the group of largest range is used by all. */
-	for (int group = 0; group < ngroups; group++)
-	{
-		int			first = group * TG_GROUP_DIMS;
-		int			last = Min(first + TG_GROUP_DIMS, dims);
-		float		low = 0.0f;
-		float		high = 0.0f;
-
-		for (int i = first; i < last; i++)
-		{
-			low += Min(query[i], 0.0f);
-			high += Max(query[i], 0.0f);
-		}
-		total += low + high;
-		minimum += low;
-		range = Max(range, high - low);
-	}
+	tg_kernels->table_range(query, dims, &total, &minimum, &range);
 	step = range / 255.0f;
 	per_step = step > 0.0f ? 1.0f / step : 0.0f;
 
 	/* A query of huge or vanishing range still needs a table in bounds. */
 	if (!isfinite(per_step))
 		per_step = 0.0f;
+	tg_kernels->table_entries(query, dims, per_step, table->entries);
 
-	for (int group = 0; group < ngroups; group++)
-	{
-		uint8	   *entries = table->entries + (Size) group * TG_GROUP_CODES;
-		float		part[TG_GROUP_DIMS] = {0};
-		float		sums[TG_GROUP_CODES];
-		float		low = 0.0f;
-		int			first = group * TG_GROUP_DIMS;
-		int			last = Min(first + TG_GROUP_DIMS, dims);
-
-		for (int i = first; i < last; i++)
-		{
-			part[i - first] = query[i] * per_step;
-			low += Min(part[i - first], 0.0f);
-		}
-		sums[0] = 0.5f - low;	/* rounds to nearest when truncated */
-		for (int i = 0; i < TG_GROUP_DIMS; i++)
-			for (int code = 0; code < 1 << i; code++)
-				sums[code + (1 << i)] = sums[code] + part[i];
-		for (int code = 0; code < TG_GROUP_CODES; code++)
-			entries[code] = (uint8) Max(0.0f, Min(sums[code], 255.0f));
-	}
-	memset(table->entries + (Size) ngroups * TG_GROUP_CODES, 0,
-		   TG_TABLE_SIZE(dims) - (Size) ngroups * TG_GROUP_CODES);
-
-	table->ngroups = ngroups;
+	table->ngroups = TG_GROUPS(dims);
 	table->nplanes = bits;
 	if (bits == 1)
 	{

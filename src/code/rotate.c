@@ -47,6 +47,27 @@ tg_rotation_init(TgRotation *rotation, int dims, uint64 seed, uint32 *signs)
 		signs[i] = (uint32) (next_random(&seed) >> 63) << 31;
 }
 
+/*
+ * Rotate each pair of coordinates that are half the dimensions apart by 45
+ * degrees.  Of an odd number, the one in the middle stays.
+ */
+static void
+mix_halves(float *x, int dims)
+{
+	const float scale = 0.70710678f;
+	int			half = dims / 2;
+	float	   *y = x + dims - half;
+
+	for (int i = 0; i < half; i++)
+	{
+		float		a = x[i];
+		float		b = y[i];
+
+		x[i] = (a + b) * scale;
+		y[i] = (a - b) * scale;
+	}
+}
+
 void
 tg_rotate(const TgRotation *rotation, const float *in, float *out)
 {
@@ -71,5 +92,7 @@ tg_rotate(const TgRotation *rotation, const float *in, float *out)
 		tg_kernels->hadamard(start, window);
 		for (int i = 0; i < window; i++)
 			start[i] *= scale;
+		if (window < dims)
+			mix_halves(out, dims);
 	}
 }

@@ -5,11 +5,16 @@
  *
  * A one-bit-per-dimension code is good only if a vector's length is spread
  * evenly over its coordinates.  A random rotation does that for any data.
- * Ours is four rounds of random sign flips, each followed by a fast
- * Walsh-Hadamard transform of a window whose width is the largest power of
- * two that fits; the windows of odd rounds end at the last dimension, so that
- * together they cover all of them and no padding is needed.  Every step is
- * orthogonal: distances and inner products are kept.
+ * Ours is four rounds of
+ *
+ *	- random sign flips;
+ *	- a fast Walsh-Hadamard transform of a window whose width is the largest
+ *	  power of two that fits; the windows of odd rounds end at the last
+ *	  dimension, so that together they cover all and no padding is needed;
+ *	- unless the window covers all: sums and differences of the two halves,
+ *	  which mix what the windows keep apart.
+ *
+ * Every step is orthogonal: distances and inner products are kept.
  *
  *-------------------------------------------------------------------------
  */

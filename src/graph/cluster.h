@@ -12,7 +12,8 @@
 
 /*
  * Cluster n vectors of dims floats into at most k clusters by k-means; empty
- * clusters are dropped, and a list of at most k members is one cluster.
+ * clusters are dropped, and a list of at most k members is one cluster, with
+ * the first of them for a representative.
  *
  * order[n] receives the members cluster by cluster, each cluster's
  * representative (the member nearest to its centre) first; start[] where each

@@ -246,7 +246,7 @@ set_links(Construction *c, uint32 id, const Link *links, int n)
 		c->candidates[i].id = links[i].id;
 		c->candidates[i].vector = vector_of(c, links[i].id);
 	}
-	nkept = tg_prune(c->candidates, n, c->degree, c->dims);
+	nkept = tg_prune(c->candidates, n, c->degree, c->degree, c->dims);
 	for (int i = 0; i < nkept; i++)
 	{
 		kept[i].distance = c->candidates[i].distance;
@@ -301,6 +301,7 @@ finish_links(Construction *c, uint32 id)
 {
 	Link	   *links = links_of(c, id);
 	int			count = c->counts[id];
+	int			search_ef = c->ef;
 
 	if (count > c->degree)
 	{
@@ -330,7 +331,7 @@ finish_links(Construction *c, uint32 id)
 		}
 		memcpy(links + count, c->pool, sizeof(Link) * c->pool_size);
 		c->counts[id] = (uint16) (count + c->pool_size);
-		c->ef = c->params->ef;
+		c->ef = search_ef;
 	}
 	qsort(links, c->counts[id], sizeof(Link), compare_links);
 }
@@ -476,7 +477,7 @@ tg_construct(const TgConstructParams *params, const float *vectors, int n)
 	Construction *c = &construction;
 	float		nearest = INFINITY;
 
-	Assert(n >= 0 && params->degree <= TG_MAX_DEGREE);
+	Assert(n >= 0 && params->degree >= 2 && params->degree <= TG_MAX_DEGREE);
 
 	c->params = params;
 	c->vectors = vectors;
@@ -517,7 +518,7 @@ tg_construct(const TgConstructParams *params, const float *vectors, int n)
 		for (int i = 0; i < n; i++)
 		{
 			finish_links(c, i);
-			report_progress(params, n);
+			tg_check_interrupts();
 		}
 		link_root(c);
 		make_reachable(c);

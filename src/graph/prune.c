@@ -38,12 +38,12 @@ occluded(const TgPruneCandidate *candidate, const TgPruneCandidate *kept,
 }
 
 int
-tg_prune(TgPruneCandidate *candidates, int n, int degree, int dims)
+tg_prune(TgPruneCandidate *candidates, int n, int degree, int least, int dims)
 {
 	int			nkept = 0;
 
 	qsort(candidates, n, sizeof(TgPruneCandidate), compare_candidates);
-	if (n <= degree)
+	if (n <= least)
 		return n;
 
 	/*
@@ -60,6 +60,7 @@ tg_prune(TgPruneCandidate *candidates, int n, int degree, int dims)
 				sizeof(TgPruneCandidate) * (i - nkept));
 		candidates[nkept++] = candidate;
 	}
-	qsort(candidates, degree, sizeof(TgPruneCandidate), compare_candidates);
-	return degree;
+	nkept = Max(nkept, Min(least, n));
+	qsort(candidates, nkept, sizeof(TgPruneCandidate), compare_candidates);
+	return nkept;
 }

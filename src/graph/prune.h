@@ -23,14 +23,15 @@ typedef struct TgPruneCandidate
  * The rule is NSG's and HNSW's (drop a candidate that is nearer to a kept
  * neighbour than to the vertex), relaxed as CRINN found it best: candidate u
  * is dropped if d(u, v) < t * d(u, p) for a kept v, squared distances, with t
- * rising from TG_PRUNE_RELAX_FIRST at the first slot to 1 at the last.
- * Slots that are left are filled with the nearest of the dropped, because a
- * block is scored whole in any case.
+ * rising from TG_PRUNE_RELAX_FIRST at the first slot to almost 1 at the last.
+ * If fewer than least are kept, the nearest of the dropped make up the number:
+ * a block is scored whole in any case, and a fuller list finds more.
  *
  * On return candidates[0 .. result) are the neighbours, in ascending order of
  * distance.  A candidate must not occur twice.
  */
-extern int	tg_prune(TgPruneCandidate *candidates, int n, int degree, int dims);
+extern int	tg_prune(TgPruneCandidate *candidates, int n, int degree, int least,
+					 int dims);
 
 #define TG_PRUNE_RELAX_FIRST	0.62f
 

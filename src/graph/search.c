@@ -26,6 +26,7 @@
  */
 #include "graph/search.h"
 
+#include <float.h>
 #include <math.h>
 
 /*
@@ -299,8 +300,12 @@ tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 void
 tg_search_add_entry(TgSearch *search, TgVertexId id)
 {
-	if (visited_add(search, id))
-		pool_insert(search, 0.0f, id);
+	/*
+	 * Being the only candidates they are expanded first, whatever their key;
+	 * with the largest they are also the first to leave a full pool.
+	 */
+	if (search->pool_size < search->ef && visited_add(search, id))
+		pool_insert(search, FLT_MAX, id);
 }
 
 /*
@@ -366,7 +371,25 @@ offer_lanes(TgSearch *search, const TgBlockView *block, uint32 lanes,
 }
 
 /*
- * Expand the candidate at the cursor: compute its exact distance, score its
+ * Move the cursor to the next of the first limit candidates that is to be
+ * expanded: one not expanded at all or, with partial, one that is not
+ * expanded in full.  False if there is none.
+ */
+static inline bool
+advance(TgSearch *search, int limit, bool partial)
+{
+	for (; search->cursor < limit; search->cursor++)
+	{
+		int			part = search->pool[search->cursor].part;
+
+		if (part == PART_ALL || (partial && part != PART_NONE))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Expand the candidate at the cursor, and move the cursor on: compute its exact distance, score its
  * neighbours, offer them to the pool.
  *
  * In stage 1 (guided), only the lanes that TOGG's guided search evaluates are
@@ -388,6 +411,7 @@ expand(TgSearch *search, bool guided)
 	float		estimates[TG_MAX_DEGREE];
 
 	candidate->part = PART_NONE;
+	search->cursor++;
 	search->stats.hops++;
 	if (!graph->open(graph, id, &view))
 		return;
@@ -443,27 +467,9 @@ expand(TgSearch *search, bool guided)
 		offer_lanes(search, &block, offered,
 					&estimates[b * TG_BLOCK_LANES]);
 	}
-	if (graph->prefetch && search->cursor < search->pool_size)
+	if (graph->prefetch && advance(search, search->pool_size, !guided))
 		graph->prefetch(graph, search->pool[search->cursor].id);
 	graph->close(graph);
-}
-
-/*
- * Move the cursor to the next of the first limit candidates that is to be
- * expanded: one not expanded at all or, with partial, one that is not
- * expanded in full.  False if there is none.
- */
-static inline bool
-advance(TgSearch *search, int limit, bool partial)
-{
-	for (; search->cursor < limit; search->cursor++)
-	{
-		int			part = search->pool[search->cursor].part;
-
-		if (part == PART_ALL || (partial && part != PART_NONE))
-			return true;
-	}
-	return false;
 }
 
 void

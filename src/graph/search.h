@@ -69,7 +69,7 @@ typedef struct TgBlockShape
 typedef struct TgResult
 {
 	double		distance;		/* exact up to error, as SQL returns it */
-	float		error;			/* bound on |distance - true distance| */
+	double		error;			/* bound on |distance - true distance| */
 	TgVertexId	id;
 	uint64		payload;		/* the graph's own, e.g. a row's address */
 } TgResult;
@@ -176,7 +176,10 @@ extern void tg_search_begin(TgSearch *search, TgGraph *graph,
 							const TgScoreTable *table, TgRouting routing,
 							int ef);
 
-/* Offer a vertex whose distance is not known: it is expanded first. */
+/*
+ * Add a vertex to begin from, before tg_search_run().  More than ef of them
+ * are ignored.
+ */
 extern void tg_search_add_entry(TgSearch *search, TgVertexId id);
 
 /* Route until the ef best candidates seen are all expanded. */

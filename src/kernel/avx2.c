@@ -80,13 +80,22 @@ add(__m256 sum, __m256 a, __m256 b, TgSum what)
 }
 
 TARGET TG_INLINE float
+sum_vector(__m256 x)
+{
+	__m128		sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+
+	sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+	sum = _mm_add_ss(sum, _mm_movehdup_ps(sum));
+	return _mm_cvtss_f32(sum);
+}
+
+TARGET TG_INLINE float
 sum_spans(const float *a, const void *b, int n, TgSum what, bool half)
 {
 	__m256		sum0 = _mm256_setzero_ps();
 	__m256		sum1 = _mm256_setzero_ps();
 	__m256		sum2 = _mm256_setzero_ps();
 	__m256		sum3 = _mm256_setzero_ps();
-	__m128		sum;
 	int			i;
 
 	for (i = 0; i + 4 * WIDTH <= n; i += 4 * WIDTH)
@@ -101,11 +110,7 @@ sum_spans(const float *a, const void *b, int n, TgSum what, bool half)
 	if (i < n)
 		sum1 = add(sum1, load_rest(a, i, n, false), load_rest(b, i, n, half), what);
 
-	sum0 = _mm256_add_ps(_mm256_add_ps(sum0, sum1), _mm256_add_ps(sum2, sum3));
-	sum = _mm_add_ps(_mm256_castps256_ps128(sum0), _mm256_extractf128_ps(sum0, 1));
-	sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-	sum = _mm_add_ss(sum, _mm_movehdup_ps(sum));
-	return _mm_cvtss_f32(sum);
+	return sum_vector(_mm256_add_ps(_mm256_add_ps(sum0, sum1), _mm256_add_ps(sum2, sum3)));
 }
 
 TARGET static float
@@ -241,6 +246,155 @@ hadamard_avx2(float *x, int n)
 			_mm256_storeu_ps(p, _mm256_add_ps(a, b));
 			_mm256_storeu_ps(p + h, _mm256_sub_ps(a, b));
 		}
+	}
+}
+
+/* Code the elements from the i-th on; returns levels of 32 bits. */
+TARGET TG_INLINE __m256i
+encode_vector(const float *w, const float *c, int i, int bits, float threshold,
+			  __m256 *xw, __m256 *xc)
+{
+	const __m256 sign = _mm256_set1_ps(-0.0f);
+	__m256		x = load(w, i, false);
+	__m256		positive = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GE_OQ);
+	__m256		level = _mm256_set1_ps(1.0f);
+	__m256i		levels;
+
+	if (bits == 2)
+	{
+		__m256		outer = _mm256_cmp_ps(_mm256_andnot_ps(sign, x),
+										  _mm256_set1_ps(threshold), _CMP_GT_OQ);
+
+		level = _mm256_blendv_ps(_mm256_set1_ps(0.5f), _mm256_set1_ps(1.5f), outer);
+	}
+	level = _mm256_xor_ps(level, _mm256_andnot_ps(positive, sign));
+	*xw = _mm256_fmadd_ps(level, x, *xw);
+	*xc = _mm256_fmadd_ps(level, load(c, i, false), *xc);
+
+	if (bits == 1)
+		levels = _mm256_srli_epi32(_mm256_castps_si256(positive), 31);
+	else
+		levels = _mm256_cvtps_epi32(_mm256_add_ps(level, _mm256_set1_ps(1.5f)));
+	return levels;
+}
+
+TARGET TG_INLINE void
+encode_bits(const float *w, const float *c, int n, int bits,
+			float threshold, uint8 *levels, float *xw, float *xc)
+{
+	__m256		xw0 = _mm256_setzero_ps();
+	__m256		xw1 = _mm256_setzero_ps();
+	__m256		xc0 = _mm256_setzero_ps();
+	__m256		xc1 = _mm256_setzero_ps();
+	double		sum_xw;
+	double		sum_xc;
+	int			i;
+
+	for (i = 0; i + 2 * WIDTH <= n; i += 2 * WIDTH)
+	{
+		__m256i		levels0 = encode_vector(w, c, i, bits, threshold, &xw0, &xc0);
+		__m256i		levels1 = encode_vector(w, c, i + WIDTH, bits, threshold, &xw1, &xc1);
+		__m256i		words = _mm256_permute4x64_epi64(_mm256_packs_epi32(levels0, levels1), 0xD8);
+
+		_mm_storeu_si128((__m128i *) (levels + i),
+						 _mm_packus_epi16(_mm256_castsi256_si128(words),
+										  _mm256_extracti128_si256(words, 1)));
+	}
+	sum_xw = sum_vector(_mm256_add_ps(xw0, xw1));
+	sum_xc = sum_vector(_mm256_add_ps(xc0, xc1));
+	tg_encode_rest(w, c, i, n, bits, threshold, levels, &sum_xw, &sum_xc);
+	*xw = (float) sum_xw;
+	*xc = (float) sum_xc;
+}
+
+TARGET static void
+encode_avx2(const float *w, const float *c, int n, int bits,
+			float threshold, uint8 *levels, float *xw, float *xc)
+{
+	if (bits == 1)
+		encode_bits(w, c, n, 1, threshold, levels, xw, xc);
+	else
+		encode_bits(w, c, n, 2, threshold, levels, xw, xc);
+}
+
+/* Elements from the i-th on, those from the n-th on as zero. */
+TARGET TG_INLINE __m256
+load_padded(const float *span, int i, int n)
+{
+	float		padded[WIDTH] = {0};
+
+	if (i + WIDTH <= n)
+		return load(span, i, false);
+	if (i < n)
+		memcpy(padded, span + i, (n - i) * sizeof(float));
+	return load(padded, 0, false);
+}
+
+TARGET static void
+table_range_avx2(const float *query, int n,
+				 float *total, float *minimum, float *range)
+{
+	const __m256 zero = _mm256_setzero_ps();
+	__m256		below = zero;
+	__m256		above = zero;
+	__m256		largest = zero;
+	__m128		half;
+
+	for (int i = 0; i < n; i += WIDTH)
+	{
+		__m256		x = load_padded(query, i, n);
+
+		/* Of a NaN and zero, these return zero, the second. */
+		__m256		low = _mm256_min_ps(x, zero);
+		__m256		high = _mm256_max_ps(x, zero);
+		__m256		sums = _mm256_sub_ps(high, low);
+
+		below = _mm256_add_ps(below, low);
+		above = _mm256_add_ps(above, high);
+		sums = _mm256_add_ps(sums, _mm256_permute_ps(sums, 0xB1));
+		sums = _mm256_add_ps(sums, _mm256_permute_ps(sums, 0x4E));
+		largest = _mm256_max_ps(largest, sums);
+	}
+	*total = sum_vector(_mm256_add_ps(below, above));
+	*minimum = sum_vector(below);
+	half = _mm_max_ps(_mm256_castps256_ps128(largest), _mm256_extractf128_ps(largest, 1));
+	*range = _mm_cvtss_f32(half);
+}
+
+TARGET TG_INLINE __m256i
+entry_shuffle(int which)
+{
+	return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *) tg_entry_shuffles[which]));
+}
+
+/* See tg_entry_shuffles: two groups, one in each half of a vector. */
+TARGET static void
+table_entries_avx2(const float *query, int n, float per_step, uint8 *entries)
+{
+	for (int i = 0; i < n || i % TG_TABLE_DIMS != 0; i += WIDTH)
+	{
+		__m256		part = _mm256_mul_ps(load_padded(query, i, n), _mm256_set1_ps(per_step));
+		__m256i		parts;
+		__m256i		sums;
+		__m256i		lower;
+		__m256i		upper;
+
+		part = _mm256_mul_ps(part, _mm256_set1_ps(TG_PART_ONE));
+		part = _mm256_min_ps(part, _mm256_set1_ps(TG_PART_MAX));
+		part = _mm256_max_ps(part, _mm256_set1_ps(-TG_PART_MAX));
+		parts = _mm256_cvtps_epi32(part);
+		parts = _mm256_packs_epi32(parts, _mm256_sub_epi32(_mm256_setzero_si256(), parts));
+		parts = _mm256_max_epi16(parts, _mm256_setzero_si256());
+
+		sums = _mm256_set1_epi16(TG_PART_ONE / 2);
+		for (int dim = 0; dim < TG_GROUP_DIMS - 1; dim++)
+			sums = _mm256_adds_epu16(sums, _mm256_shuffle_epi8(parts, entry_shuffle(dim)));
+		lower = _mm256_adds_epu16(sums, _mm256_shuffle_epi8(parts, entry_shuffle(3)));
+		upper = _mm256_adds_epu16(sums, _mm256_shuffle_epi8(parts, entry_shuffle(4)));
+		lower = _mm256_srli_epi16(lower, TG_PART_SHIFT);
+		upper = _mm256_srli_epi16(upper, TG_PART_SHIFT);
+		_mm256_storeu_si256((__m256i *) (entries + (Size) i / TG_GROUP_DIMS * TG_GROUP_CODES),
+							_mm256_packus_epi16(lower, upper));
 	}
 }
 
@@ -419,6 +573,9 @@ const TgKernels tg_kernels_avx2 = {
 	.half_to_float = half_to_float_avx2,
 	.float_to_half = float_to_half_avx2,
 	.hadamard = hadamard_avx2,
+	.encode = encode_avx2,
+	.table_range = table_range_avx2,
+	.table_entries = table_entries_avx2,
 	.score = score_avx2
 };
 

@@ -212,6 +212,140 @@ hadamard_avx512(float *x, int n)
 	}
 }
 
+/* Code the elements from the i-th on whose mask bit is set; returns levels. */
+TARGET TG_INLINE __m128i
+encode_vector(const float *w, const float *c, int i, __mmask16 mask, int bits,
+			  float threshold, __m512 *xw, __m512 *xc)
+{
+	const __m128i one = _mm_set1_epi8(1);
+	__m512		x = load(w, i, mask, false);
+	__mmask16	positive = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GE_OQ);
+	__m512		level = _mm512_set1_ps(1.0f);
+	__m128i		levels = _mm_maskz_mov_epi8(positive, one);
+
+	if (bits == 2)
+	{
+		__mmask16	outer = _mm512_cmp_ps_mask(_mm512_abs_ps(x), _mm512_set1_ps(threshold),
+											   _CMP_GT_OQ);
+
+		level = _mm512_mask_blend_ps(outer, _mm512_set1_ps(0.5f), _mm512_set1_ps(1.5f));
+		levels = _mm_xor_si128(_mm_add_epi8(levels, one), _mm_maskz_mov_epi8(outer, one));
+	}
+	level = _mm512_mask_sub_ps(level, _knot_mask16(positive), _mm512_setzero_ps(), level);
+	*xw = _mm512_fmadd_ps(level, x, *xw);
+	*xc = _mm512_fmadd_ps(level, load(c, i, mask, false), *xc);
+	return levels;
+}
+
+TARGET TG_INLINE void
+encode_bits(const float *w, const float *c, int n, int bits,
+			float threshold, uint8 *levels, float *xw, float *xc)
+{
+	const __mmask16 all = 0xFFFF;
+	__m512		xw0 = _mm512_setzero_ps();
+	__m512		xw1 = _mm512_setzero_ps();
+	__m512		xc0 = _mm512_setzero_ps();
+	__m512		xc1 = _mm512_setzero_ps();
+	int			i;
+
+	for (i = 0; i + 2 * WIDTH <= n; i += 2 * WIDTH)
+	{
+		_mm_storeu_si128((__m128i *) (levels + i),
+						 encode_vector(w, c, i, all, bits, threshold, &xw0, &xc0));
+		_mm_storeu_si128((__m128i *) (levels + i + WIDTH),
+						 encode_vector(w, c, i + WIDTH, all, bits, threshold, &xw1, &xc1));
+	}
+	for (; i < n; i += WIDTH)
+	{
+		__mmask16	mask = mask_to(i, n);
+
+		_mm_mask_storeu_epi8(levels + i, mask,
+							 encode_vector(w, c, i, mask, bits, threshold, &xw0, &xc0));
+	}
+	*xw = _mm512_reduce_add_ps(_mm512_add_ps(xw0, xw1));
+	*xc = _mm512_reduce_add_ps(_mm512_add_ps(xc0, xc1));
+}
+
+TARGET static void
+encode_avx512(const float *w, const float *c, int n, int bits,
+			  float threshold, uint8 *levels, float *xw, float *xc)
+{
+	if (bits == 1)
+		encode_bits(w, c, n, 1, threshold, levels, xw, xc);
+	else
+		encode_bits(w, c, n, 2, threshold, levels, xw, xc);
+}
+
+TARGET static void
+table_range_avx512(const float *query, int n,
+				   float *total, float *minimum, float *range)
+{
+	const __m512 zero = _mm512_setzero_ps();
+	__m512		below = zero;
+	__m512		above = zero;
+	__m512		largest = zero;
+
+	for (int i = 0; i < n; i += WIDTH)
+	{
+		__m512		x = load(query, i, mask_to(i, n), false);
+
+		/* Of a NaN and zero, these return zero, the second. */
+		__m512		low = _mm512_min_ps(x, zero);
+		__m512		high = _mm512_max_ps(x, zero);
+		__m512		sums = _mm512_sub_ps(high, low);
+
+		below = _mm512_add_ps(below, low);
+		above = _mm512_add_ps(above, high);
+		sums = _mm512_add_ps(sums, _mm512_permute_ps(sums, 0xB1));
+		sums = _mm512_add_ps(sums, _mm512_permute_ps(sums, 0x4E));
+		largest = _mm512_max_ps(largest, sums);
+	}
+	*total = _mm512_reduce_add_ps(_mm512_add_ps(below, above));
+	*minimum = _mm512_reduce_add_ps(below);
+	*range = _mm512_reduce_max_ps(largest);
+}
+
+TARGET TG_INLINE __m512i
+entry_shuffle(int which)
+{
+	return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *) tg_entry_shuffles[which]));
+}
+
+/*
+ * See tg_entry_shuffles: four groups, one in each quarter of a vector, which
+ * is as many as a table is padded to.
+ */
+TARGET static void
+table_entries_avx512(const float *query, int n, float per_step, uint8 *entries)
+{
+	for (int i = 0; i < n; i += TG_TABLE_DIMS)
+	{
+		__m512		part = _mm512_mul_ps(load(query, i, mask_to(i, n), false),
+										 _mm512_set1_ps(per_step));
+		__m512i		parts;
+		__m512i		sums;
+		__m512i		lower;
+		__m512i		upper;
+
+		part = _mm512_mul_ps(part, _mm512_set1_ps(TG_PART_ONE));
+		part = _mm512_min_ps(part, _mm512_set1_ps(TG_PART_MAX));
+		part = _mm512_max_ps(part, _mm512_set1_ps(-TG_PART_MAX));
+		parts = _mm512_cvtps_epi32(part);
+		parts = _mm512_packs_epi32(parts, _mm512_sub_epi32(_mm512_setzero_si512(), parts));
+		parts = _mm512_max_epi16(parts, _mm512_setzero_si512());
+
+		sums = _mm512_set1_epi16(TG_PART_ONE / 2);
+		for (int dim = 0; dim < TG_GROUP_DIMS - 1; dim++)
+			sums = _mm512_adds_epu16(sums, _mm512_shuffle_epi8(parts, entry_shuffle(dim)));
+		lower = _mm512_adds_epu16(sums, _mm512_shuffle_epi8(parts, entry_shuffle(3)));
+		upper = _mm512_adds_epu16(sums, _mm512_shuffle_epi8(parts, entry_shuffle(4)));
+		lower = _mm512_srli_epi16(lower, TG_PART_SHIFT);
+		upper = _mm512_srli_epi16(upper, TG_PART_SHIFT);
+		_mm512_storeu_si512(entries + (Size) i / TG_GROUP_DIMS * TG_GROUP_CODES,
+							_mm512_packus_epi16(lower, upper));
+	}
+}
+
 /* Four groups of codes. */
 TARGET TG_INLINE __m512i
 load_codes(const uint8 *codes, int group)
@@ -457,6 +591,9 @@ const TgKernels tg_kernels_avx512 = {
 	.half_to_float = half_to_float_avx512,
 	.float_to_half = float_to_half_avx512,
 	.hadamard = hadamard_avx512,
+	.encode = encode_avx512,
+	.table_range = table_range_avx512,
+	.table_entries = table_entries_avx512,
 	.score = score_avx512
 };
 
@@ -470,6 +607,9 @@ const TgKernels tg_kernels_avx512vnni = {
 	.half_to_float = half_to_float_avx512,
 	.float_to_half = float_to_half_avx512,
 	.hadamard = hadamard_avx512,
+	.encode = encode_avx512,
+	.table_range = table_range_avx512,
+	.table_entries = table_entries_avx512,
 	.score = score_avx512vnni
 };
 

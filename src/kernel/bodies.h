@@ -2,7 +2,8 @@
  *
  * bodies.h
  *	  What the bodies of the kernels share: their names, the half-precision
- *	  conversions of a single number, and the limits of the code scan.
+ *	  conversions of a single number, the coding of what is left of a span,
+ *	  the arithmetic of score tables, and the limits of the code scan.
  *
  * Included by src/kernel only; everybody else calls through kernel.h.
  *
@@ -16,6 +17,8 @@
  */
 #ifndef TOGG_KERNEL_BODIES_H
 #define TOGG_KERNEL_BODIES_H
+
+#include <math.h>
 
 #include "kernel/kernel.h"
 
@@ -52,6 +55,65 @@ typedef enum TgSum
  */
 #define TG_SCAN_GROUPS(nplanes) \
 	(65535 / 255 / ((1 << (nplanes)) - 1) / TG_TABLE_ALIGN * TG_TABLE_ALIGN)
+
+/*
+ * The fixed point of table_entries(): 1 is TG_PART_ONE, and a part is kept
+ * within TG_PART_MAX, so that the parts of a group with a range of 255 and
+ * what rounds their sum still fit 16 bits.
+ */
+#define TG_PART_SHIFT	7
+#define TG_PART_ONE		(1 << TG_PART_SHIFT)
+#define TG_PART_MAX		32767
+
+/*
+ * Vector bodies of table_entries() keep what the four dimensions of a group
+ * may add to a sum in eight words of 16 bits: max(p, 0) of each, then
+ * max(-p, 0) of each.  Shuffled by the first three of these lists of bytes,
+ * the eight words become what the first three dimensions add to the entries
+ * of codes 0 to 7, and also of codes 8 to 15; by the fourth and the fifth,
+ * what the last dimension adds to all of codes 0 to 7 and 8 to 15.
+ */
+#define TG_ENTRY_SHUFFLES	5
+
+static const uint8 tg_entry_shuffles[TG_ENTRY_SHUFFLES][16] = {
+	{8, 9, 0, 1, 8, 9, 0, 1, 8, 9, 0, 1, 8, 9, 0, 1},
+	{10, 11, 10, 11, 2, 3, 2, 3, 10, 11, 10, 11, 2, 3, 2, 3},
+	{12, 13, 12, 13, 12, 13, 12, 13, 4, 5, 4, 5, 4, 5, 4, 5},
+	{14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15},
+	{6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7, 6, 7}
+};
+
+/*
+ * Code the elements from the first-th on, one by one, and add to the sums;
+ * for the scalar body, and for what fills no vector.  Without a branch: the
+ * signs of a residual are as good as random.
+ */
+TG_INLINE void
+tg_encode_rest(const float *w, const float *c, int first, int n, int bits,
+			   float threshold, uint8 *levels, double *xw, double *xc)
+{
+	for (int i = first; i < n; i++)
+	{
+		float		wi;
+		float		ci;
+		double		x;
+		int			level;
+
+		memcpy(&wi, w + i, sizeof(wi));
+		memcpy(&ci, c + i, sizeof(ci));
+		level = wi >= 0.0f;
+		if (bits == 1)
+			x = 2 * level - 1;
+		else
+		{
+			level = (1 + level) ^ (fabsf(wi) > threshold);
+			x = level - 1.5;
+		}
+		levels[i] = (uint8) level;
+		*xw += x * wi;
+		*xc += x * ci;
+	}
+}
 
 /* The half-precision number with the given bits; NaNs become quiet ones. */
 TG_INLINE float

@@ -8,7 +8,8 @@
  * it is given.  Spans need no alignment.  Results of two instruction sets
  * differ only by the order in which floats are added (relative error below
  * n * 2^-23); code scans are exact integer sums and agree to the last bit
- * before the final scale is applied.
+ * before the final scale is applied.  Levels, ranges of groups and the entries
+ * of score tables agree to the last bit, too.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,8 +28,12 @@
 /* Bytes that one group of one bit plane takes for a whole block. */
 #define TG_GROUP_BYTES	(TG_BLOCK_LANES * TG_GROUP_DIMS / 8)
 
-/* Score tables are padded to a multiple of this many groups, with zeros. */
+/*
+ * Score tables are padded to a multiple of this many groups, with zeros; so
+ * many dimensions that makes.
+ */
 #define TG_TABLE_ALIGN	4
+#define TG_TABLE_DIMS	(TG_TABLE_ALIGN * TG_GROUP_DIMS)
 
 /*
  * A query as the code scan needs it: an 8-bit table of the partial sums of
@@ -67,6 +72,46 @@ typedef struct TgKernels
 	 * unscaled, in place.
 	 */
 	void		(*hadamard) (float *x, int n);
+
+	/*
+	 * Code w in levels, of one bit:
+	 *
+	 * levels[i] = w[i] >= 0 ? 1 : 0, which stands for x = -1, 1
+	 *
+	 * or of two, where outer is 1 where |w[i]| > threshold and 0 elsewhere:
+	 *
+	 * levels[i] = w[i] >= 0 ? 2 + outer : 1 - outer, which stands for
+	 * x = -1.5, -0.5, 0.5, 1.5
+	 *
+	 * A NaN in w compares as false.  *xw and *xc receive the sums of x * w
+	 * and of x * c.
+	 */
+	void		(*encode) (const float *w, const float *c, int n, int bits,
+						   float threshold, uint8 *levels, float *xw, float *xc);
+
+	/*
+	 * What the scale of a score table goes by.  *total and *minimum receive
+	 * the sums of all numbers and of those below zero, *range the largest sum
+	 * of magnitudes in a group of four, added in pairs.  NaNs count as zero.
+	 */
+	void		(*table_range) (const float *query, int n,
+								float *total, float *minimum, float *range);
+
+	/*
+	 * Fill a score table's entries, the padding included:
+	 *
+	 * entries[group][code] = the sum over the four dimensions of the group of
+	 * max(p, 0) where the code's bit is set and max(-p, 0) where it is not,
+	 * rounded to nearest, and at most 255;
+	 *
+	 * p is query * per_step, taken as a multiple of 1/128 between -256 and
+	 * 256.  That is coarse enough for the sums of a group
+	 * to be exact in 16 bits, whatever their order, and fine enough for an
+	 * entry to be within 0.5 + 2/128 of the exact sum.  per_step must
+	 * be finite.  A NaN in query makes entries of no meaning, but entries.
+	 */
+	void		(*table_entries) (const float *query, int n, float per_step,
+								  uint8 *entries);
 
 	/*
 	 * Score the 32 codes of a block.

@@ -227,6 +227,156 @@ hadamard_neon(float *x, int n)
 	}
 }
 
+/* Code the elements from the i-th on; returns levels of 16 bits. */
+TG_INLINE uint16x4_t
+encode_vector(const float *w, const float *c, int i, int bits, float threshold,
+			  float32x4_t *xw, float32x4_t *xc)
+{
+	float32x4_t x = load(w, i, false);
+	uint32x4_t	positive = vcgezq_f32(x);
+	float32x4_t level = vdupq_n_f32(1.0f);
+	uint32x4_t	levels;
+
+	if (bits == 2)
+	{
+		uint32x4_t	outer = vcgtq_f32(vabsq_f32(x), vdupq_n_f32(threshold));
+
+		level = vbslq_f32(outer, vdupq_n_f32(1.5f), vdupq_n_f32(0.5f));
+	}
+	level = vbslq_f32(positive, level, vnegq_f32(level));
+	*xw = vfmaq_f32(*xw, level, x);
+	*xc = vfmaq_f32(*xc, level, load(c, i, false));
+
+	if (bits == 1)
+		levels = vshrq_n_u32(positive, 31);
+	else
+		levels = vcvtq_u32_f32(vaddq_f32(level, vdupq_n_f32(1.5f)));
+	return vmovn_u32(levels);
+}
+
+TG_INLINE void
+encode_bits(const float *w, const float *c, int n, int bits,
+			float threshold, uint8 *levels, float *xw, float *xc)
+{
+	float32x4_t xw0 = vdupq_n_f32(0);
+	float32x4_t xw1 = vdupq_n_f32(0);
+	float32x4_t xc0 = vdupq_n_f32(0);
+	float32x4_t xc1 = vdupq_n_f32(0);
+	double		sum_xw;
+	double		sum_xc;
+	int			i;
+
+	for (i = 0; i + 2 * WIDTH <= n; i += 2 * WIDTH)
+	{
+		uint16x4_t	levels0 = encode_vector(w, c, i, bits, threshold, &xw0, &xc0);
+		uint16x4_t	levels1 = encode_vector(w, c, i + WIDTH, bits, threshold, &xw1, &xc1);
+
+		vst1_u8(levels + i, vmovn_u16(vcombine_u16(levels0, levels1)));
+	}
+	sum_xw = vaddvq_f32(vaddq_f32(xw0, xw1));
+	sum_xc = vaddvq_f32(vaddq_f32(xc0, xc1));
+	tg_encode_rest(w, c, i, n, bits, threshold, levels, &sum_xw, &sum_xc);
+	*xw = (float) sum_xw;
+	*xc = (float) sum_xc;
+}
+
+static void
+encode_neon(const float *w, const float *c, int n, int bits,
+			float threshold, uint8 *levels, float *xw, float *xc)
+{
+	if (bits == 1)
+		encode_bits(w, c, n, 1, threshold, levels, xw, xc);
+	else
+		encode_bits(w, c, n, 2, threshold, levels, xw, xc);
+}
+
+/* Elements from the i-th on, those from the n-th on as zero. */
+TG_INLINE float32x4_t
+load_padded(const float *span, int i, int n)
+{
+	float		padded[WIDTH] = {0};
+
+	if (i + WIDTH <= n)
+		return load(span, i, false);
+	if (i < n)
+		memcpy(padded, span + i, (n - i) * sizeof(float));
+	return load(padded, 0, false);
+}
+
+/* The elements for which keep is all ones, the others as zero. */
+TG_INLINE float32x4_t
+keep_only(float32x4_t x, uint32x4_t keep)
+{
+	return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x), keep));
+}
+
+static void
+table_range_neon(const float *query, int n,
+				 float *total, float *minimum, float *range)
+{
+	float32x4_t below = vdupq_n_f32(0);
+	float32x4_t above = vdupq_n_f32(0);
+	float32x4_t largest = vdupq_n_f32(0);
+
+	for (int i = 0; i < n; i += WIDTH)
+	{
+		float32x4_t x = load_padded(query, i, n);
+		float32x4_t low = keep_only(x, vcltzq_f32(x));
+		float32x4_t high = keep_only(x, vcgtzq_f32(x));
+		float32x4_t sums = vsubq_f32(high, low);
+
+		below = vaddq_f32(below, low);
+		above = vaddq_f32(above, high);
+		sums = vpaddq_f32(sums, sums);
+		sums = vpaddq_f32(sums, sums);
+		largest = vmaxq_f32(largest, sums);
+	}
+	*total = vaddvq_f32(vaddq_f32(below, above));
+	*minimum = vaddvq_f32(below);
+	*range = vmaxvq_f32(largest);
+}
+
+TG_INLINE uint16x8_t
+shuffle_parts(int16x8_t parts, int which)
+{
+	return vreinterpretq_u16_u8(vqtbl1q_u8(vreinterpretq_u8_s16(parts),
+										   vld1q_u8(tg_entry_shuffles[which])));
+}
+
+/* See tg_entry_shuffles: one group in a vector. */
+static void
+table_entries_neon(const float *query, int n, float per_step, uint8 *entries)
+{
+	const float32x4_t limit = vdupq_n_f32(TG_PART_MAX);
+
+	for (int i = 0; i < n || i % TG_TABLE_DIMS != 0; i += WIDTH)
+	{
+		float32x4_t part = vmulq_n_f32(load_padded(query, i, n), per_step);
+		int16x4_t	words;
+		int16x8_t	parts;
+		uint16x8_t	sums;
+		uint16x8_t	lower;
+		uint16x8_t	upper;
+
+		part = vmulq_n_f32(part, TG_PART_ONE);
+		/* A NaN becomes the limit, as in the other bodies. */
+		part = vbslq_f32(vcltq_f32(part, limit), part, limit);
+		part = vmaxq_f32(part, vnegq_f32(limit));
+		words = vmovn_s32(vcvtnq_s32_f32(part));
+		parts = vcombine_s16(words, vneg_s16(words));
+		parts = vmaxq_s16(parts, vdupq_n_s16(0));
+
+		sums = vdupq_n_u16(TG_PART_ONE / 2);
+		for (int dim = 0; dim < TG_GROUP_DIMS - 1; dim++)
+			sums = vqaddq_u16(sums, shuffle_parts(parts, dim));
+		lower = vqaddq_u16(sums, shuffle_parts(parts, 3));
+		upper = vqaddq_u16(sums, shuffle_parts(parts, 4));
+		vst1q_u8(entries, vcombine_u8(vqshrn_n_u16(lower, TG_PART_SHIFT),
+									  vqshrn_n_u16(upper, TG_PART_SHIFT)));
+		entries += TG_GROUP_CODES;
+	}
+}
+
 /* 16-bit sums of 8 lanes each, named by the first. */
 typedef struct Sums
 {
@@ -337,6 +487,9 @@ const TgKernels tg_kernels_neon = {
 	.half_to_float = half_to_float_neon,
 	.float_to_half = float_to_half_neon,
 	.hadamard = hadamard_neon,
+	.encode = encode_neon,
+	.table_range = table_range_neon,
+	.table_entries = table_entries_neon,
 	.score = score_neon
 };
 

@@ -8,8 +8,6 @@
  */
 #include "shim.h"
 
-#include <math.h>
-
 #include "kernel/bodies.h"
 
 /* Element i of a span of any alignment. */
@@ -129,6 +127,106 @@ hadamard_scalar(float *x, int n)
 		tg_hadamard_level(x, n, h);
 }
 
+static void
+encode_scalar(const float *w, const float *c, int n, int bits,
+			  float threshold, uint8 *levels, float *xw, float *xc)
+{
+	double		sum_xw = 0;
+	double		sum_xc = 0;
+
+	if (bits == 1)
+		tg_encode_rest(w, c, 0, n, 1, threshold, levels, &sum_xw, &sum_xc);
+	else
+		tg_encode_rest(w, c, 0, n, 2, threshold, levels, &sum_xw, &sum_xc);
+	*xw = (float) sum_xw;
+	*xc = (float) sum_xc;
+}
+
+/* The dimensions of the i-th group, with zeros for what lies beyond n. */
+TG_INLINE void
+load_group(const float *query, int group, int n, float *dims)
+{
+	for (int i = 0; i < TG_GROUP_DIMS; i++)
+	{
+		int			dim = group * TG_GROUP_DIMS + i;
+
+		dims[i] = dim < n ? element(query, dim, false) : 0.0f;
+	}
+}
+
+static void
+table_range_scalar(const float *query, int n,
+				   float *total, float *minimum, float *range)
+{
+	double		below = 0;
+	double		above = 0;
+	float		largest = 0.0f;
+
+	for (int group = 0; group * TG_GROUP_DIMS < n; group++)
+	{
+		float		x[TG_GROUP_DIMS];
+
+		load_group(query, group, n, x);
+		for (int i = 0; i < TG_GROUP_DIMS; i++)
+		{
+			float		low = Min(x[i], 0.0f);
+			float		high = Max(x[i], 0.0f);
+
+			below += low;
+			above += high;
+			x[i] = high - low;
+		}
+		largest = Max(largest, (x[0] + x[1]) + (x[2] + x[3]));
+	}
+	*total = (float) (below + above);
+	*minimum = (float) below;
+	*range = largest;
+}
+
+/*
+ * A part in fixed point, ties to the even number as the processors do it: the
+ * last bit of a double of this size is worth 1.
+ */
+TG_INLINE int
+round_part(float part)
+{
+	double		shifted = (double) part + 0x1.8p52;
+	uint64		bits;
+
+	memcpy(&bits, &shifted, sizeof(bits));
+	return (int32) (uint32) bits;
+}
+
+static void
+table_entries_scalar(const float *query, int n, float per_step, uint8 *entries)
+{
+	int			ngroups = (n + TG_TABLE_DIMS - 1) / TG_TABLE_DIMS * TG_TABLE_ALIGN;
+
+	for (int group = 0; group < ngroups; group++)
+	{
+		float		x[TG_GROUP_DIMS];
+		int			parts[TG_GROUP_DIMS];
+		int			sums[TG_GROUP_CODES];
+
+		load_group(query, group, n, x);
+		sums[0] = TG_PART_ONE / 2;
+		for (int i = 0; i < TG_GROUP_DIMS; i++)
+		{
+			float		part = x[i] * per_step * TG_PART_ONE;
+
+			part = Min(part, (float) TG_PART_MAX);
+			part = Max(part, (float) -TG_PART_MAX);
+			parts[i] = round_part(part);
+			sums[0] += Max(-parts[i], 0);
+		}
+		for (int i = 0; i < TG_GROUP_DIMS; i++)
+			for (int code = 0; code < 1 << i; code++)
+				sums[code + (1 << i)] = sums[code] + parts[i];
+		for (int code = 0; code < TG_GROUP_CODES; code++)
+			*entries++ = (uint8) Min(sums[code] >> TG_PART_SHIFT, 255);
+	}
+}
+
 static uint32
 score_scalar(const TgScoreTable *table, const uint8 *codes,
 			 const float *a, const float *f,
@@ -176,5 +274,8 @@ const TgKernels tg_kernels_scalar = {
 	.half_to_float = half_to_float_scalar,
 	.float_to_half = float_to_half_scalar,
 	.hadamard = hadamard_scalar,
+	.encode = encode_scalar,
+	.table_range = table_range_scalar,
+	.table_entries = table_entries_scalar,
 	.score = score_scalar
 };

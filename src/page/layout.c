@@ -157,3 +157,17 @@ tg_degree_for_m(int m)
 {
 	return TYPEALIGN(TG_BLOCK_LANES, 2 * m);
 }
+
+int
+tg_slots_on_piece(const TgLayout *layout, int piece, int *first)
+{
+	const TgPart *part = &layout->list;
+
+	if (part->per_page == 0)
+	{
+		*first = piece / part->pages_each;
+		return piece % part->pages_each == 0;
+	}
+	*first = piece * part->per_page;
+	return Min(part->per_page, layout->stripe_slots - *first);
+}

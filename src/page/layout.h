@@ -122,7 +122,8 @@ typedef struct TgSlotHeader
 	uint8		unused;
 	uint16		ntids;			/* heap TIDs in this slot */
 	float		norm2;			/* squared norm of the stored vector */
-	float		error;			/* bound on |stored - true vector| */
+	float		error;			/* bound on |stored - true vector|; of the root:
+								 * see tg_linker_link_root() */
 	TgVertexId	next;			/* slot with more heap TIDs, or invalid */
 	TgVertexId	owner;			/* TG_SLOT_TIDS: whose rows these are */
 	uint64		xid;			/* FullTransactionId, see above */
@@ -221,6 +222,9 @@ extern void tg_layout_init_unranked(TgLayout *layout);
 
 /* Index bytes that one vertex takes. */
 extern double tg_layout_bytes_per_vertex(const TgLayout *layout);
+
+/* Number, and place of the first, of the slots with their header on a page. */
+extern int	tg_slots_on_piece(const TgLayout *layout, int piece, int *first);
 
 /* Degree for the option m: 2m, in full blocks. */
 extern int	tg_degree_for_m(int m);

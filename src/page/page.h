@@ -187,11 +187,31 @@ typedef struct TgPageSlots
 	int			kind;			/* TgPageKind, or 0 */
 	BlockNumber stripe;
 	int			first;
-	int			nslots;			/* 0 unless kind is TG_PAGE_LIST */
+	int			nslots;
 } TgPageSlots;
 
 extern TgPageSlots tg_page_slots(Relation index, const TgLayout *layout,
 								 BlockNumber block);
+
+/*
+ * Reading every slot in the order of the pages.  Each block is pinned just
+ * long enough to see what it holds; slots that come to be meanwhile may or may
+ * not be met.  After tg_slot_scan_next(), page.kind tells which layout the id
+ * belongs to: TG_PAGE_LIST or TG_PAGE_TIDS.
+ */
+typedef struct TgSlotScan
+{
+	Relation	index;
+	const TgLayout *layout;
+	BlockNumber block;			/* to be read next */
+	BlockNumber nblocks;
+	TgPageSlots page;
+	int			place;			/* on the page, to be returned next */
+} TgSlotScan;
+
+extern void tg_slot_scan_begin(TgSlotScan *scan, Relation index,
+							   const TgLayout *layout);
+extern bool tg_slot_scan_next(TgSlotScan *scan, TgVertexId *id);
 
 /* Tell the free space map that a slot's page has room. */
 extern void tg_record_room(Relation index, const TgLayout *layout,

@@ -14,6 +14,7 @@
 
 #include "page/page.h"
 
+#include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
@@ -263,4 +264,69 @@ tg_reader_free(TgReader *reader)
 		pfree(reader->vector_copy);
 	reader->list_copy = NULL;
 	reader->vector_copy = NULL;
+}
+
+TgPageSlots
+tg_page_slots(Relation index, const TgLayout *layout, BlockNumber block)
+{
+	Buffer		buffer = ReadBuffer(index, block);
+	Page		page = BufferGetPage(buffer);
+	TgPageSlots slots = {0};
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (!PageIsNew(page))
+	{
+		for (int kind = TG_PAGE_LIST; kind <= TG_PAGE_TIDS; kind++)
+			if (tg_page_is(page, kind))
+				slots.kind = kind;
+		if (slots.kind == 0)
+			tg_page_check(index, buffer, TG_PAGE_LIST);
+	}
+	/* Before an index has dimensions, a crash may leave list pages unused. */
+	if (slots.kind == TG_PAGE_LIST && layout->stripe_slots > 0)
+	{
+		int			piece = TgPageGetOpaque(page)->piece;
+
+		if (piece >= layout->list.npages || piece >= block)
+			tg_report_corruption(index, block,
+								 "The page is piece %d of a stripe with %d list pages.",
+								 piece, layout->list.npages);
+		slots.stripe = block - piece;
+		slots.nslots = tg_slots_on_piece(layout, piece, &slots.first);
+	}
+	else if (slots.kind == TG_PAGE_TIDS)
+	{
+		slots.stripe = block;
+		slots.nslots = 1;
+	}
+	UnlockReleaseBuffer(buffer);
+	return slots;
+}
+
+void
+tg_slot_scan_begin(TgSlotScan *scan, Relation index, const TgLayout *layout)
+{
+	memset(scan, 0, sizeof(TgSlotScan));
+	scan->index = index;
+	scan->layout = layout;
+	scan->block = TG_METAPAGE_BLKNO + 1;
+	scan->nblocks = RelationGetNumberOfBlocks(index);
+}
+
+bool
+tg_slot_scan_next(TgSlotScan *scan, TgVertexId *id)
+{
+	while (scan->place >= scan->page.nslots)
+	{
+		if (scan->block >= scan->nblocks)
+			return false;
+		CHECK_FOR_INTERRUPTS();
+		scan->page = tg_page_slots(scan->index, scan->layout, scan->block++);
+		scan->place = 0;
+	}
+	*id = scan->page.kind == TG_PAGE_TIDS ? scan->page.stripe :
+		tg_id_make(scan->layout, scan->page.stripe,
+				   scan->page.first + scan->place);
+	scan->place++;
+	return true;
 }

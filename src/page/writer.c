@@ -170,53 +170,6 @@ write_slot(Relation index, const TgLayout *layout, Buffer list_buffer,
 	UnlockReleaseBuffer(list_buffer);
 }
 
-/* First and number of the slots whose header is on this page of a stripe. */
-static int
-page_slots(const TgLayout *layout, int piece, int *first)
-{
-	const TgPart *part = &layout->list;
-
-	if (part->per_page == 0)
-	{
-		*first = piece / part->pages_each;
-		return piece % part->pages_each == 0;
-	}
-	*first = piece * part->per_page;
-	return Min(part->per_page, layout->stripe_slots - *first);
-}
-
-TgPageSlots
-tg_page_slots(Relation index, const TgLayout *layout, BlockNumber block)
-{
-	Buffer		buffer = ReadBuffer(index, block);
-	Page		page = BufferGetPage(buffer);
-	TgPageSlots slots = {0};
-
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (!PageIsNew(page))
-	{
-		for (int kind = TG_PAGE_LIST; kind <= TG_PAGE_TIDS; kind++)
-			if (tg_page_is(page, kind))
-				slots.kind = kind;
-		if (slots.kind == 0)
-			tg_page_check(index, buffer, TG_PAGE_LIST);
-	}
-	/* Before an index has dimensions, a crash may leave list pages unused. */
-	if (slots.kind == TG_PAGE_LIST && layout->stripe_slots > 0)
-	{
-		int			piece = TgPageGetOpaque(page)->piece;
-
-		if (piece >= layout->list.npages || piece >= block)
-			tg_report_corruption(index, block,
-								 "The page is piece %d of a stripe with %d list pages.",
-								 piece, layout->list.npages);
-		slots.stripe = block - piece;
-		slots.nslots = page_slots(layout, piece, &slots.first);
-	}
-	UnlockReleaseBuffer(buffer);
-	return slots;
-}
-
 void
 tg_record_room(Relation index, const TgLayout *layout, TgVertexId id)
 {
@@ -241,7 +194,7 @@ insert_on_page(Relation index, const TgLayout *layout, BlockNumber block,
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	if (tg_page_is(page, TG_PAGE_LIST))
-		nslots = page_slots(layout, TgPageGetOpaque(page)->piece, &first);
+		nslots = tg_slots_on_piece(layout, TgPageGetOpaque(page)->piece, &first);
 	for (int i = 0; i < nslots; i++)
 	{
 		int			place = first + i;
@@ -315,7 +268,7 @@ record_stripe(Relation index, const TgLayout *layout, BlockNumber stripe)
 	{
 		int			first;
 
-		if (page_slots(layout, i, &first) > 0)
+		if (tg_slots_on_piece(layout, i, &first) > 0)
 			RecordPageWithFreeSpace(index, stripe + i, PAGE_HAS_ROOM);
 	}
 }

@@ -18,6 +18,9 @@
  */
 #define INNER_LIMIT		1e15f
 
+/* Squared distances beyond this are those of vectors cut to that limit. */
+#define KEY_MAX			1e30
+
 #define HALF_MAX		65504.0f
 
 /* Squared norms outside this range lose digits in float32. */
@@ -37,7 +40,7 @@ tg_geometry_init(TgGeometry *geometry, TgMetric metric, int dims,
 	geometry->metric = metric;
 	geometry->dims = dims;
 	geometry->inner_dims = tg_inner_dims(metric, dims);
-	geometry->max_norm = max_norm;
+	geometry->max_norm = Min(max_norm, INNER_LIMIT);
 }
 
 bool
@@ -67,6 +70,15 @@ tg_half_exact(TgSpan span)
 			if (back[j] != span.values[i + j])
 				return false;
 	}
+	return true;
+}
+
+bool
+tg_half_in_range(TgSpan span)
+{
+	for (int i = 0; i < span.dims; i++)
+		if (fabsf(span.values[i]) > HALF_MAX)
+			return false;
 	return true;
 }
 
@@ -238,11 +250,12 @@ tg_embed_query(const TgGeometry *geometry, const float *values, float *inner)
 
 void
 tg_query_init(TgQuery *query, const TgGeometry *geometry, TgStorage storage,
-			  const float *values)
+			  const float *values, const float *inner)
 {
 	query->geometry = geometry;
 	query->storage = storage;
 	query->values = values;
+	query->inner = inner;
 	query->norm2 = tg_kernels->dot(values, values, geometry->dims);
 	query->norm = norm_of(values, geometry->dims, query->norm2);
 	query->scale = query->norm > 0 ? geometry->max_norm / query->norm : 0;
@@ -254,13 +267,51 @@ tg_query_init(TgQuery *query, const TgGeometry *geometry, TgStorage storage,
 	query->slack = (geometry->dims / 8 + 16) * FLT_EPSILON;
 }
 
+/*
+ * What float32 cannot sum, SQL's own function sums in double.
+ */
+static double
+slow_distance(const TgQuery *query, const void *bytes)
+{
+	const TgGeometry *geometry = query->geometry;
+	float	   *values = palloc(sizeof(float) * geometry->dims);
+	TgSpan		a = {query->values, geometry->dims};
+	TgSpan		b = {values, geometry->dims};
+	double		distance;
+
+	tg_unstore(geometry, query->storage, bytes, values);
+	distance = tg_distance(geometry->metric, a, b);
+	pfree(values);
+	return distance;
+}
+
+/*
+ * The key of a vector that the inner space only holds within its limits.
+ */
+static float
+slow_key(const TgQuery *query, const void *bytes, TgStored stored)
+{
+	const TgGeometry *geometry = query->geometry;
+	float	   *values = palloc(sizeof(float) * geometry->dims);
+	float	   *inner = palloc(sizeof(float) * geometry->inner_dims);
+	float		key;
+
+	tg_unstore(geometry, query->storage, bytes, values);
+	tg_embed(geometry, values, stored.norm2, inner);
+	key = tg_kernels->l2sq(query->inner, inner, geometry->inner_dims);
+	pfree(values);
+	pfree(inner);
+	return key;
+}
+
 float
 tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
-				  double *distance, float *error)
+				  double *distance, double *error)
 {
 	const TgGeometry *geometry = query->geometry;
 	int			dims = geometry->dims;
 	bool		half = query->storage == TG_STORAGE_HALF;
+	double		key = 0;
 	float		sum;
 
 	if (geometry->metric == TG_METRIC_L2)
@@ -270,64 +321,36 @@ tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
 		sum = half ? tg_kernels->dot_half(query->values, bytes, dims) :
 			tg_kernels->dot(query->values, bytes, dims);
 
-	if (likely(isfinite(sum) &&
-			   (geometry->metric != TG_METRIC_COSINE ||
-				(query->norm2 > NORM2_MIN && query->norm2 < NORM2_MAX))))
-	{
-		switch (geometry->metric)
-		{
-			case TG_METRIC_L2:
-				*distance = tg_l2_from_sum(sum);
-				break;
-			case TG_METRIC_IP:
-				*distance = tg_ip_from_sum(sum);
-				break;
-			case TG_METRIC_COSINE:
-				*distance = tg_cosine_from_sums(sum, query->norm2,
-												stored.norm2);
-				break;
-		}
-	}
-	else
-	{
-		/* What float32 cannot sum, SQL's own function does in double. */
-		float	   *values = palloc(sizeof(float) * dims);
-		TgSpan		a = {query->values, dims};
-		TgSpan		b = {values, dims};
-
-		tg_unstore(geometry, query->storage, bytes, values);
-		*distance = tg_distance(geometry->metric, a, b);
-		pfree(values);
-	}
-
-	*error = 0.0f;
-	if (stored.error > 0.0f)
-	{
-		switch (geometry->metric)
-		{
-			case TG_METRIC_L2:
-				*error = stored.error + query->slack * (float) *distance;
-				break;
-			case TG_METRIC_IP:
-				*error = (float) query->norm *
-					(stored.error + query->slack *
-					 (sqrtf(stored.norm2) + stored.error));
-				break;
-			case TG_METRIC_COSINE:
-				*error = stored.error + query->slack;
-				break;
-		}
-	}
-
+	*error = 0;
 	switch (geometry->metric)
 	{
 		case TG_METRIC_L2:
-			return (float) (*distance * *distance);
-		case TG_METRIC_COSINE:
-			return (float) (2.0 * *distance);
+			*distance = isfinite(sum) ? tg_l2_from_sum(sum) :
+				slow_distance(query, bytes);
+			if (stored.error > 0)
+				*error = stored.error + query->slack * *distance;
+			key = *distance * *distance;
+			break;
 		case TG_METRIC_IP:
+			*distance = isfinite(sum) ? tg_ip_from_sum(sum) :
+				slow_distance(query, bytes);
+			if (stored.error > 0)
+				*error = query->norm *
+					(stored.error +
+					 query->slack * (sqrt(stored.norm2) + stored.error));
+			key = 2 * ((double) geometry->max_norm * geometry->max_norm +
+					   query->scale * *distance);
+			break;
+		case TG_METRIC_COSINE:
+			*distance = query->norm2 > NORM2_MIN && query->norm2 < NORM2_MAX ?
+				tg_cosine_from_sums(sum, query->norm2, stored.norm2) :
+				slow_distance(query, bytes);
+			if (stored.error > 0)
+				*error = stored.error + query->slack;
+			key = 2 * *distance;
 			break;
 	}
-	return (float) (2.0 * ((double) geometry->max_norm * geometry->max_norm +
-						   query->scale * *distance));
+	if (unlikely(!(fabs(key) < KEY_MAX)))
+		return slow_key(query, bytes, stored);
+	return (float) key;
 }

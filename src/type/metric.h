@@ -70,8 +70,9 @@ extern TgStored tg_store(const TgGeometry *geometry, TgStorage storage,
 extern TgStored tg_store_inner(const TgGeometry *geometry, TgStorage storage,
 							   const float *inner, void *bytes);
 
-/* Would half floats keep all of this vector? */
+/* Would half floats keep all of this vector; would it at least be in range? */
 extern bool tg_half_exact(TgSpan span);
+extern bool tg_half_in_range(TgSpan span);
 
 /* The stored vector as floats: values[dims]. */
 extern void tg_unstore(const TgGeometry *geometry, TgStorage storage,
@@ -91,6 +92,7 @@ typedef struct TgQuery
 	const TgGeometry *geometry;
 	TgStorage	storage;
 	const float *values;		/* [dims], the user's own */
+	const float *inner;			/* [inner_dims], by tg_embed_query() */
 	float		norm2;
 	double		norm;
 	double		scale;			/* inner product: max_norm / norm */
@@ -98,7 +100,8 @@ typedef struct TgQuery
 } TgQuery;
 
 extern void tg_query_init(TgQuery *query, const TgGeometry *geometry,
-						  TgStorage storage, const float *values);
+						  TgStorage storage, const float *values,
+						  const float *inner);
 
 /*
  * Exact distance to a stored vector: returns the key in the inner space, and
@@ -106,6 +109,7 @@ extern void tg_query_init(TgQuery *query, const TgGeometry *geometry,
  * and a bound on the difference (0 where the stored vector is the true one).
  */
 extern float tg_query_distance(const TgQuery *query, const void *bytes,
-							   TgStored stored, double *distance, float *error);
+							   TgStored stored, double *distance,
+							   double *error);
 
 #endif							/* TOGG_METRIC_H */

@@ -449,6 +449,380 @@ test_hadamard(const TgKernels *kernels)
 	return true;
 }
 
+/* Numbers whose signs, sizes and kinds try every branch of a coder. */
+static float
+coded_float(int kind)
+{
+	static const float special[] = {
+		0.0f, -0.0f, 1.0f, -1.0f, 0.5f, -0.5f, 0x1p-149f, -0x1p-149f,
+		0x1.fffffep-1f, -0x1.000002p0f
+	};
+
+	if (kind == 0)
+		return random_float();
+	return special[random_bits() % lengthof(special)];
+}
+
+/*
+ * Levels as defined, sums near theirs, no byte of levels written beyond n;
+ * one size at one place.
+ */
+static bool
+encode_agrees(const TgKernels *kernels, const float *w, const float *c, int n,
+			  int bits, float threshold, Place place)
+{
+	float	   *w_span = span_of(0, w, n * sizeof(float), place);
+	float	   *c_span = span_of(1, c, n * sizeof(float), place);
+	uint8	   *levels = span(2, n + 1, place);
+	double		exact_xw = 0;
+	double		exact_xc = 0;
+	double		magnitude_xc = 0;
+	float		xw;
+	float		xc;
+	bool		good = true;
+
+	/* Where an unreadable page follows, it guards the end. */
+	if (place == PLACE_END)
+		levels++;
+	else
+		levels[n] = 0xA5;
+	kernels->encode(w_span, c_span, n, bits, threshold, levels, &xw, &xc);
+	for (int i = 0; i < n; i++)
+	{
+		bool		outer = bits == 2 && fabsf(w[i]) > threshold;
+		double		size = bits == 1 ? 1 : outer ? 1.5 : 0.5;
+		double		x = w[i] >= 0 ? size : -size;
+
+		good = good && levels[i] == (bits == 1 ? (x + 1) / 2 : x + 1.5);
+		exact_xw += fabs((double) w[i]) * size;
+		exact_xc += x * c[i];
+		magnitude_xc += fabs(x * c[i]);
+	}
+	good = good && (place == PLACE_END || levels[n] == 0xA5) &&
+		near(xw, exact_xw, exact_xw, n + 1) && near(xc, exact_xc, magnitude_xc, n + 1);
+	if (!good)
+		diag("%s: codes of %d differ, %d bits, place %d", kernels->name, n, bits, place);
+	return good;
+}
+
+static bool
+test_encode(const TgKernels *kernels, int bits)
+{
+	static float w[MAX_SIZE];
+	static float c[MAX_SIZE];
+
+	for (int s = 0; s < (int) lengthof(sizes); s++)
+	{
+		int			n = sizes[s];
+
+		for (int kind = 0; kind < 2; kind++)
+		{
+			for (int i = 0; i < n; i++)
+			{
+				w[i] = coded_float(kind);
+				c[i] = random_float();
+			}
+			for (Place place = 0; place < PLACES; place++)
+			{
+				if (!encode_agrees(kernels, w, c, n, bits, 0.5f, place) ||
+					!encode_agrees(kernels, w, c, n, bits, 0.0f, place))
+					return false;
+			}
+		}
+	}
+	return true;
+}
+
+/* One element alone is coded and counted, wherever it stands. */
+static bool
+test_encode_positions(const TgKernels *kernels)
+{
+	for (int n = 1; n <= 70; n++)
+	{
+		float	   *w = span(0, n * sizeof(float), PLACE_END);
+		float	   *c = span(1, n * sizeof(float), PLACE_END);
+		uint8	   *levels = span(2, n, PLACE_END);
+
+		memset(w, 0, n * sizeof(float));
+		memset(c, 0, n * sizeof(float));
+		for (int i = 0; i < n; i++)
+		{
+			float		xw;
+			float		xc;
+			bool		good;
+
+			w[i] = -2;
+			c[i] = 4;
+			kernels->encode(w, c, n, 1, 0, levels, &xw, &xc);
+			good = levels[i] == 0 && xw == 2 && xc == -4;
+			kernels->encode(w, c, n, 2, 1, levels, &xw, &xc);
+			good = good && levels[i] == 0 && xw == 3 && xc == -6;
+			kernels->encode(w, c, n, 2, 2, levels, &xw, &xc);
+			good = good && levels[i] == 1 && xw == 1 && xc == -2;
+
+			/* A threshold that is no number is one that nothing exceeds. */
+			kernels->encode(w, c, n, 2, NAN, levels, &xw, &xc);
+			good = good && levels[i] == 1 && xw == 1 && xc == -2;
+
+			w[i] = INFINITY;
+			kernels->encode(w, c, n, 1, 0, levels, &xw, &xc);
+			good = good && levels[i] == 1 && xw == INFINITY && xc == 4;
+			kernels->encode(w, c, n, 2, INFINITY, levels, &xw, &xc);
+			good = good && levels[i] == 2 && xw == INFINITY && xc == 2;
+
+			w[i] = random_bits() % 2 ? NAN : -NAN;
+			kernels->encode(w, c, n, 1, 0, levels, &xw, &xc);
+			good = good && levels[i] == 0 && isnan(xw) && xc == -4;
+			kernels->encode(w, c, n, 2, 0, levels, &xw, &xc);
+			good = good && levels[i] == 1 && isnan(xw) && xc == -2;
+
+			for (int j = 0; j < n; j++)
+				good = good && (j == i || levels[j] == 2);
+			if (!good)
+			{
+				diag("element %d of %d", i, n);
+				return false;
+			}
+			w[i] = 0;
+			c[i] = 0;
+		}
+	}
+	return true;
+}
+
+/* Total and minimum near theirs, the range to the last bit. */
+static bool
+range_agrees(const TgKernels *kernels, const float *x, int n, Place place)
+{
+	float	   *query = span_of(0, x, n * sizeof(float), place);
+	double		exact_total = 0;
+	double		exact_minimum = 0;
+	double		magnitude = 0;
+	float		exact_range = 0;
+	float		total;
+	float		minimum;
+	float		range;
+
+	for (int i = 0; i < n; i += TG_GROUP_DIMS)
+	{
+		float		sizes_of_group[TG_GROUP_DIMS] = {0};
+
+		for (int j = i; j < Min(i + TG_GROUP_DIMS, n); j++)
+		{
+			if (isnan(x[j]))
+				continue;
+			exact_total += x[j];
+			exact_minimum += Min(x[j], 0);
+			magnitude += fabs(x[j]);
+			sizes_of_group[j - i] = fabsf(x[j]);
+		}
+		exact_range = Max(exact_range, (sizes_of_group[0] + sizes_of_group[1]) +
+						  (sizes_of_group[2] + sizes_of_group[3]));
+	}
+	kernels->table_range(query, n, &total, &minimum, &range);
+	if (near(total, exact_total, magnitude, n + 1) &&
+		near(minimum, exact_minimum, -exact_minimum, n + 1) &&
+		same_float(range, exact_range))
+		return true;
+	diag("%s: range of %d is %.9g, expected %.9g, place %d", kernels->name, n,
+		 range, exact_range, place);
+	return false;
+}
+
+static bool
+test_table_range(const TgKernels *kernels)
+{
+	static float x[MAX_SIZE];
+
+	for (int s = 0; s < (int) lengthof(sizes); s++)
+	{
+		int			n = sizes[s];
+
+		for (int round = 0; round < 2; round++)
+		{
+			for (int i = 0; i < n; i++)
+				x[i] = round == 1 && random_bits() % 8 == 0 ? NAN : random_float();
+			for (Place place = 0; place < PLACES; place++)
+			{
+				if (!range_agrees(kernels, x, n, place))
+					return false;
+			}
+		}
+	}
+
+	/* The largest group, wherever it stands and of whatever length. */
+	for (int n = 1; n <= 70; n++)
+	{
+		memset(x, 0, sizeof(x));
+		for (int i = 0; i < n; i++)
+		{
+			float		total;
+			float		minimum;
+			float		range;
+
+			x[i] = i % 2 == 0 ? 3 : -3;
+			if (!range_agrees(kernels, x, n, PLACE_END))
+				return false;
+			x[i] = -INFINITY;
+			kernels->table_range(x, n, &total, &minimum, &range);
+			if (total != -INFINITY || minimum != -INFINITY || range != INFINITY)
+				return false;
+			x[i] = 0;
+		}
+	}
+	return true;
+}
+
+/* Bytes of the entries of n dimensions, with their padding. */
+static Size
+entries_size(int n)
+{
+	return (Size) (n + TG_TABLE_DIMS - 1) / TG_TABLE_DIMS * TG_TABLE_ALIGN * TG_GROUP_CODES;
+}
+
+/*
+ * Fill a table at a place; every entry must be near its definition, the
+ * padding zero, and all the same as the scalar body's.
+ */
+static bool
+entries_agree(const TgKernels *kernels, const float *x, int n, float per_step, Place place)
+{
+	Size		size = entries_size(n);
+	float	   *query = span_of(0, x, n * sizeof(float), place);
+	uint8	   *entries = span(1, size, place);
+	uint8	   *scalar = span(2, size, place);
+
+	memset(entries, 0xA5, size);
+	memset(scalar, 0x5A, size);
+	kernels->table_entries(query, n, per_step, entries);
+	tg_kernels_select("scalar");
+	tg_kernels->table_entries(query, n, per_step, scalar);
+	if (memcmp(entries, scalar, size) != 0)
+	{
+		diag("%s: entries of %d differ from the scalar body's, place %d",
+			 kernels->name, n, place);
+		return false;
+	}
+
+	for (Size e = 0; e < size; e++)
+	{
+		int			first = (int) (e / TG_GROUP_CODES) * TG_GROUP_DIMS;
+		int			code = e % TG_GROUP_CODES;
+		double		exact = 0;
+
+		for (int i = first; i < Min(first + TG_GROUP_DIMS, n); i++)
+		{
+			double		part = (double) x[i] * per_step;
+
+			exact += code >> (i - first) & 1 ? Max(part, 0) : Max(-part, 0);
+		}
+		if (first >= n ? entries[e] != 0 :
+			fabs(entries[e] - exact) > 0.5 + 2.0 / 128 + 255 * 0x1p-22)
+		{
+			diag("%s: entry %d of %d is %d, expected %g", kernels->name, (int) e, n,
+				 entries[e], exact);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+test_table_entries(const TgKernels *kernels)
+{
+	static float x[MAX_SIZE];
+
+	for (int s = 0; s < (int) lengthof(sizes); s++)
+	{
+		int			n = sizes[s];
+		float		total;
+		float		minimum;
+		float		range;
+
+		for (int round = 0; round < 4; round++)
+		{
+			/* At most one of four is large; then many small ones; ties. */
+			for (int i = 0; i < n; i++)
+			{
+				x[i] = random_float();
+				if (round == 1)
+					x[i] *= x[i] * x[i] * x[i] * x[i];
+				else if (round == 2)
+					x[i] = (float) (int) (random_bits() % 129) - 64;
+				else if (round == 3)
+					x[i] = i / TG_GROUP_DIMS % 2 == 0 ? 1.0f : -1.0f;
+			}
+			kernels->table_range(x, n, &total, &minimum, &range);
+			for (Place place = 0; place < PLACES; place++)
+			{
+				/* A multiple of 1/256 lies half way between two parts. */
+				if (n > 0 && range > 0 &&
+					!entries_agree(kernels, x, n, 1.0f / (range / 255.0f), place))
+					return false;
+				if (!entries_agree(kernels, x, n, 0.0f, place) ||
+					(round == 2 && !entries_agree(kernels, x, n, 0x1p-8f, place)))
+					return false;
+			}
+		}
+	}
+	return true;
+}
+
+/*
+ * Whatever the query, entries are what the scalar body makes of it, and
+ * nothing but them is written: in bounds they are by their type.
+ */
+static bool
+test_table_special(const TgKernels *kernels)
+{
+	static const float steps[] = {0.0f, 1.0f, -1.0f, 0x1p-149f, 0x1p100f, 0x1.fffffep127f};
+	float		x[70];
+
+	for (int round = 0; round < 2000; round++)
+	{
+		int			n = round % (int) lengthof(x) + 1;
+		float		per_step = steps[random_bits() % lengthof(steps)];
+		Size		size = entries_size(n);
+		float	   *query;
+		uint8	   *entries = span(1, size, PLACE_END);
+		uint8	   *scalar = span(2, size, PLACE_END);
+
+		/* Infinities and NaNs among floats of all exponents. */
+		for (int i = 0; i < n; i++)
+			x[i] = float_of_bits(random_bits() % 8 == 0 ?
+								 random_bits() | 0x7F800000 : random_bits());
+		if (random_bits() % 4 == 0)
+			x[random_bits() % n] = random_bits() % 2 ? INFINITY : -INFINITY;
+		query = span_of(0, x, n * sizeof(float), PLACE_END);
+		memset(entries, 0xA5, size);
+		memset(scalar, 0x5A, size);
+		kernels->table_entries(query, n, per_step, entries);
+		tg_kernels_select("scalar");
+		tg_kernels->table_entries(query, n, per_step, scalar);
+		if (memcmp(entries, scalar, size) != 0)
+		{
+			diag("%d dimensions, per step %g", n, per_step);
+			return false;
+		}
+		for (Size e = (Size) (n + TG_GROUP_DIMS - 1) / TG_GROUP_DIMS * TG_GROUP_CODES; e < size; e++)
+		{
+			if (entries[e] != 0)
+				return false;
+		}
+	}
+
+	/* A sum beyond 255 stays there, one below a half is none. */
+	for (int i = 0; i < 8; i++)
+		x[i] = i < 4 ? 200.0f : -0.1f;
+	{
+		uint8	   *entries = span(1, entries_size(8), PLACE_END);
+
+		kernels->table_entries(x, 8, 1.0f, entries);
+		return entries[0] == 0 && entries[1] == 200 && entries[3] == 255 &&
+			entries[15] == 255 && entries[16] == 0 && entries[31] == 0;
+	}
+}
+
 /* A block to be scored, and the sums that it must come to. */
 typedef struct Block
 {
@@ -707,6 +1081,12 @@ main(void)
 		ok(test_rounding(kernels), "%s: rounding to half at every boundary", name);
 		ok(test_to_half(kernels), "%s: rounding to half, all exponents", name);
 		ok(test_hadamard(kernels), "%s: hadamard", name);
+		ok(test_encode(kernels, 1), "%s: codes of one bit", name);
+		ok(test_encode(kernels, 2), "%s: codes of two bits", name);
+		ok(test_encode_positions(kernels), "%s: every element is coded once", name);
+		ok(test_table_range(kernels), "%s: range of a score table", name);
+		ok(test_table_entries(kernels), "%s: entries of a score table", name);
+		ok(test_table_special(kernels), "%s: entries of huge numbers and NaNs", name);
 		ok(test_score_sums(kernels), "%s: score sums exactly", name);
 		ok(test_score_worst(kernels), "%s: score does not overflow", name);
 		ok(test_score_estimates(kernels), "%s: score estimates and mask", name);

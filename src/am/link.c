@@ -1,0 +1,587 @@
+/*-------------------------------------------------------------------------
+ *
+ * link.c
+ *	  Linking a vertex into the graph on pages.
+ *
+ * A new vertex o has links of its own; what it needs are links from others.
+ * Where a list is full, a link p -> o takes the place of some p -> c.  To keep
+ * c reachable, c must be a neighbour of o, or become one: then p -> o -> c
+ * leads to it.
+ * Whatever could be reached from the root before can be reached afterwards,
+ * by induction over the links replaced, also when many insert at once: a link
+ * o -> c that we count on is itself only ever replaced by such a detour.
+ *
+ * Which c is given up is judged from p's page alone, by the codes of its
+ * neighbours, which share one centre: one scan of the list with the score
+ * table of o tells how far o is from each, another with the table of p how far
+ * p is.
+ *
+ * Each list is changed under the lock of its own page, and no other lock is
+ * held meanwhile.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "am/link.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+
+#include "graph/prune.h"
+
+/*
+ * A link to c is not worth a lane of p's list if a neighbour v of p has
+ * d(v, c) below this share of d(p, c), squared distances: the mean of what
+ * tg_prune() uses over the slots.
+ */
+#define OCCLUSION	((TG_PRUNE_RELAX_FIRST + 1.0f) / 2.0f)
+
+/*
+ * The graph as a linker's search sees it: the reader's, with distances in the
+ * inner space, and every vertex's vector kept.
+ */
+typedef struct MeetingGraph
+{
+	TgReader	reader;			/* first */
+	const TgIndex *info;
+	const float *query;			/* inner */
+	float	   *values;			/* scratch, [dims] */
+	TgMet	   *met;
+	int			nmet;
+	int			capacity;
+} MeetingGraph;
+
+struct TgLinker
+{
+	Relation	index;
+	const TgIndex *info;
+	const TgLayout *layout;
+	MeetingGraph graph;
+	TgListMaker maker;
+	TgNeighbour self;
+	float	   *rotated;		/* of self */
+	TgScoreTable table;			/* of self */
+	float	   *other_rotated;
+	TgScoreTable other_table;
+	float	   *scratch;		/* [inner_dims] */
+
+	/* Neighbours of self, and which of them others are led to through self. */
+	TgVertexId	own[TG_MAX_DEGREE];
+	bool		needed[TG_MAX_DEGREE];
+	int			nown;
+};
+
+static float
+meet(TgGraph *base, const TgVertexView *view, TgResult *result, bool *live)
+{
+	MeetingGraph *graph = (MeetingGraph *) base;
+	const TgIndex *info = graph->info;
+	const TgSlotHeader *header = graph->reader.header;
+	int			inner_dims = info->geometry.inner_dims;
+	float	   *inner = palloc(sizeof(float) * inner_dims);
+	TgMet	   *met;
+
+	if (graph->nmet == graph->capacity)
+	{
+		graph->capacity *= 2;
+		graph->met = repalloc_huge(graph->met,
+								   sizeof(TgMet) * graph->capacity);
+	}
+	met = &graph->met[graph->nmet];
+	met->id = view->id;
+	met->root = (header->flags & TG_VERTEX_ROOT) != 0;
+	met->inner = inner;
+	tg_unstore(&info->geometry, info->layout.storage,
+			   tg_reader_vector(&graph->reader, view->id), graph->values);
+	tg_embed(&info->geometry, graph->values, header->norm2, inner);
+	met->distance = tg_kernels->l2sq(graph->query, met->inner, inner_dims);
+
+	result->distance = met->distance;
+	result->error = 0;
+	result->payload = graph->nmet++;
+	*live = !(header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT));
+	return met->distance;
+}
+
+TgLinker *
+tg_linker_create(Relation index, const TgIndex *info)
+{
+	TgLinker   *linker = palloc0(sizeof(TgLinker));
+	int			dims = info->geometry.inner_dims;
+
+	linker->index = index;
+	linker->info = info;
+	linker->layout = &info->layout;
+	tg_reader_init(&linker->graph.reader, index, &info->layout);
+	linker->graph.reader.graph.distance = meet;
+	linker->graph.info = info;
+	linker->graph.values = palloc(sizeof(float) * info->geometry.dims);
+	linker->graph.capacity = 256;
+	linker->graph.met = palloc(sizeof(TgMet) * linker->graph.capacity);
+	tg_list_maker_init(&linker->maker, info);
+	linker->rotated = palloc(sizeof(float) * dims);
+	linker->other_rotated = palloc(sizeof(float) * dims);
+	linker->scratch = palloc(sizeof(float) * dims);
+	linker->table.entries = palloc(TG_TABLE_SIZE(dims));
+	linker->other_table.entries = palloc(TG_TABLE_SIZE(dims));
+	return linker;
+}
+
+TgReader *
+tg_linker_reader(TgLinker *linker)
+{
+	return &linker->graph.reader;
+}
+
+TgListMaker *
+tg_linker_maker(TgLinker *linker)
+{
+	return &linker->maker;
+}
+
+const float *
+tg_linker_rotated(const TgLinker *linker)
+{
+	return linker->rotated;
+}
+
+/*
+ * Rotate an inner vector and build its score table.
+ */
+static void
+prepare(TgLinker *linker, const float *inner, float *rotated,
+		TgScoreTable *table)
+{
+	const TgIndex *info = linker->info;
+	int			dims = info->geometry.inner_dims;
+
+	tg_rotate(&info->rotation, inner, rotated);
+	for (int i = 0; i < dims; i++)
+		linker->scratch[i] = rotated[i] - info->root_rotated[i];
+	tg_table_build(table, dims, info->layout.bits, linker->scratch);
+}
+
+TgMet *
+tg_linker_search(TgLinker *linker, const float *inner, int ef, int *n)
+{
+	MeetingGraph *graph = &linker->graph;
+	TgSearch   *search = tg_search_create();
+	TgMet	   *found;
+	TgResult	result;
+
+	prepare(linker, inner, linker->rotated, &linker->table);
+	linker->self.rotated = linker->rotated;
+	graph->query = inner;
+	graph->nmet = 0;
+	tg_search_begin(search, &graph->reader.graph, &linker->table,
+					TG_ROUTING_TWO_STAGE, ef);
+	tg_search_add_entry(search, linker->info->meta.root);
+	tg_search_run(search);
+
+	*n = 0;
+	found = palloc(sizeof(TgMet) * (search->nresults + 1));
+	while (tg_search_next(search, &result))
+		found[(*n)++] = graph->met[result.payload];
+	tg_search_destroy(search);
+	return found;
+}
+
+/*
+ * Estimated squared distances of a list's neighbours to the table's vector,
+ * whose squared distance to the holder is base.
+ */
+static void
+score_list(const TgLayout *layout, const TgSlotHeader *header,
+		   const TgScoreTable *table, float base, float *estimates)
+{
+	TgVertexView view = {0};
+
+	view.blocks = (const char *) (header + 1);
+	for (int b = 0; b * TG_BLOCK_LANES < header->degree; b++)
+	{
+		TgBlockView block = tg_view_block(&layout->block, &view, b);
+
+		tg_kernels->score(table, block.codes, block.a, block.f, base, INFINITY,
+						  estimates + b * TG_BLOCK_LANES);
+	}
+}
+
+/* Which of self's neighbours is it, or -1. */
+static int
+find_own(const TgLinker *linker, TgVertexId id)
+{
+	for (int i = 0; i < linker->nown; i++)
+		if (linker->own[i] == id)
+			return i;
+	return -1;
+}
+
+/*
+ * What is to be done with a full list.
+ */
+typedef struct Choice
+{
+	int			lane;			/* self may take it at once; -1: none */
+	TgVertexId	taken_over;		/* else: a neighbour that self must adopt */
+} Choice;
+
+/*
+ * Choose the lane that self takes in a full list.
+ *
+ * Of the neighbours that self leads to, the farthest that self makes
+ * superfluous gives up its lane.  If there is none, self gets a lane only if
+ * it stands for a direction of its own, that is if no nearer neighbour makes
+ * self superfluous, or if it must: then self takes the place of the neighbour
+ * that it replaces best, one that it leads to if possible.
+ */
+static Choice
+choose_lane(const TgLinker *linker, const TgSlotHeader *header,
+			const float *to_self, const float *to_holder, float distance,
+			bool must)
+{
+	Choice		choice = {-1, TG_INVALID_VERTEX};
+	int			superfluous = -1;
+	int			best = -1;
+	int			best_own = -1;
+	bool		occluded = false;
+
+	for (int lane = 0; lane < header->degree; lane++)
+	{
+		/* Compared crosswise: to_holder may be zero. */
+#define REPLACED_BETTER(than) \
+	((than) < 0 || \
+	 to_self[lane] * to_holder[than] < to_self[than] * to_holder[lane])
+
+		TgVertexId	id = tg_list_get(linker->layout, header, lane);
+		bool		own = find_own(linker, id) >= 0;
+
+		if (to_holder[lane] < distance &&
+			to_self[lane] < OCCLUSION * distance)
+			occluded = true;
+		if (own && to_self[lane] < OCCLUSION * to_holder[lane] &&
+			(superfluous < 0 || to_holder[lane] > to_holder[superfluous]))
+			superfluous = lane;
+		if (REPLACED_BETTER(best))
+			best = lane;
+		if (own && REPLACED_BETTER(best_own))
+			best_own = lane;
+#undef REPLACED_BETTER
+	}
+
+	if (superfluous >= 0)
+		choice.lane = superfluous;
+	else if (must || !occluded)
+	{
+		choice.lane = best_own;
+		if (best_own < 0)
+			choice.taken_over = tg_list_get(linker->layout, header, best);
+	}
+	return choice;
+}
+
+static bool
+has_link(const TgLayout *layout, const TgSlotHeader *header, TgVertexId id)
+{
+	for (int lane = 0; lane < header->degree; lane++)
+		if (tg_list_get(layout, header, lane) == id)
+			return true;
+	return false;
+}
+
+/*
+ * Have self link to a vertex, in place of a neighbour that nobody is led to
+ * through self.  Returns false if there is no such neighbour, or the vertex
+ * is gone.
+ */
+static bool
+adopt(TgLinker *linker, TgVertexId id)
+{
+	const TgIndex *info = linker->info;
+	const TgLayout *layout = linker->layout;
+	MeetingGraph *graph = &linker->graph;
+	TgNeighbour adopted;
+	TgVertexView view;
+	TgResult	result;
+	TgEdit		edit;
+	TgSlotHeader *header;
+	const TgCoded *coded;
+	bool		live;
+	int			at = find_own(linker, id);
+	int			lane;
+
+	if (at >= 0)
+	{
+		linker->needed[at] = true;
+		return true;
+	}
+	if (!graph->reader.graph.open(&graph->reader.graph, id, &view))
+		return false;
+	meet(&graph->reader.graph, &view, &result, &live);
+	graph->reader.graph.close(&graph->reader.graph);
+	tg_rotate(&info->rotation, graph->met[result.payload].inner,
+			  linker->other_rotated);
+	adopted.id = id;
+	adopted.rotated = linker->other_rotated;
+	coded = tg_code_neighbour(&linker->maker, linker->rotated, &adopted);
+
+	tg_edit_begin(&edit, linker->index, layout, linker->self.id);
+	header = tg_edit_header(&edit);
+	lane = header->degree;
+	if (lane == layout->degree)
+	{
+		/* Lists are not in order any more: any lane is as good. */
+		for (lane = layout->degree - 1; lane >= 0; lane--)
+		{
+			at = find_own(linker, tg_list_get(layout, header, lane));
+			if (at >= 0 && !linker->needed[at])
+				break;
+		}
+		if (lane < 0)
+		{
+			tg_edit_abort(&edit);
+			return false;
+		}
+	}
+	else
+		at = linker->nown++;
+	tg_list_set(layout, header, lane, coded, true);
+	tg_edit_finish(&edit);
+	linker->own[at] = id;
+	linker->needed[at] = true;
+	return true;
+}
+
+/*
+ * Make a vertex link to self in place of the given neighbour, which self
+ * adopts first.  Returns whether it was so done.
+ */
+static bool
+take_over(TgLinker *linker, const TgMet *holder, TgVertexId neighbour)
+{
+	const TgLayout *layout = linker->layout;
+	TgNeighbour self = linker->self;
+	const TgCoded *coded;
+	TgEdit		edit;
+	TgSlotHeader *header;
+
+	if (!adopt(linker, neighbour))
+		return false;
+	tg_rotate(&linker->info->rotation, holder->inner, linker->other_rotated);
+	coded = tg_code_neighbour(&linker->maker, linker->other_rotated, &self);
+
+	tg_edit_begin(&edit, linker->index, layout, holder->id);
+	header = tg_edit_header(&edit);
+	if (header->kind == TG_SLOT_VERTEX && !(header->flags & TG_VERTEX_DEAD) &&
+		!has_link(layout, header, self.id))
+		for (int lane = 0; lane < header->degree; lane++)
+			if (tg_list_get(layout, header, lane) == neighbour)
+			{
+				tg_list_set(layout, header, lane, coded, true);
+				tg_edit_finish(&edit);
+				return true;
+			}
+	tg_edit_abort(&edit);
+	return false;
+}
+
+/*
+ * Make a vertex link to self, if the rule wants it or if it must.  Returns
+ * whether it does.
+ */
+static bool
+link_one(TgLinker *linker, const TgMet *target, bool must)
+{
+	const TgLayout *layout = linker->layout;
+	TgNeighbour self = linker->self;
+	Choice		choice = {-1, TG_INVALID_VERTEX};
+	const TgCoded *coded;
+	TgEdit		edit;
+	TgSlotHeader *header;
+
+	/* All that needs no page is done before its lock is taken. */
+	prepare(linker, target->inner, linker->other_rotated,
+			&linker->other_table);
+	coded = tg_code_neighbour(&linker->maker, linker->other_rotated, &self);
+
+	tg_edit_begin(&edit, linker->index, layout, target->id);
+	header = tg_edit_header(&edit);
+	if (header->kind != TG_SLOT_VERTEX || (header->flags & TG_VERTEX_DEAD))
+	{
+		tg_edit_abort(&edit);
+		return false;
+	}
+	if (has_link(layout, header, self.id))
+	{
+		tg_edit_abort(&edit);
+		return true;
+	}
+
+	if (header->degree < layout->degree)
+		choice.lane = header->degree;
+	else
+	{
+		float		to_self[TG_MAX_DEGREE];
+		float		to_holder[TG_MAX_DEGREE];
+
+		score_list(layout, header, &linker->table, target->distance, to_self);
+		score_list(layout, header, &linker->other_table, 0.0f, to_holder);
+		choice = choose_lane(linker, header, to_self, to_holder,
+							 target->distance, must);
+		if (choice.lane >= 0)
+			linker->needed[find_own(linker, tg_list_get(layout, header,
+														choice.lane))] = true;
+	}
+	if (choice.lane < 0)
+	{
+		tg_edit_abort(&edit);
+		return choice.taken_over != TG_INVALID_VERTEX &&
+			take_over(linker, target, choice.taken_over);
+	}
+	tg_list_set(layout, header, choice.lane, coded, true);
+	tg_edit_finish(&edit);
+	return true;
+}
+
+bool
+tg_linker_link(TgLinker *linker, TgVertexId id, const TgVertexId *own,
+			   int nown, const TgMet *targets, int n)
+{
+	bool		linked = false;
+
+	linker->self.id = id;
+	linker->nown = nown;
+	memcpy(linker->own, own, sizeof(TgVertexId) * nown);
+	memset(linker->needed, false, sizeof(linker->needed));
+
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		linked |= link_one(linker, &targets[i], false);
+	}
+
+	/* The nearest that can must. */
+	for (int i = 0; i < n && !linked; i++)
+		linked = link_one(linker, &targets[i], true);
+	return linked;
+}
+
+/*
+ * How superfluous an entry point is beside the others: squared distance to the
+ * nearest of them, in proportion to that from the root.
+ */
+static float
+isolation(const TgLinker *linker, const TgMet *points, int n, int which)
+{
+	int			dims = linker->info->geometry.inner_dims;
+	float		nearest = INFINITY;
+
+	for (int i = 0; i < n; i++)
+		if (i != which)
+		{
+			float		distance = tg_kernels->l2sq(points[i].inner,
+													points[which].inner, dims);
+
+			nearest = Min(nearest, distance);
+		}
+	return nearest / tg_kernels->l2sq(points[which].inner,
+									  linker->info->root_inner, dims);
+}
+
+/*
+ * Replace the root's most superfluous entry point by self, if self is less so
+ * or must be reached.  Otherwise note in the root how superfluous that is.
+ */
+static void
+replace_entry_point(TgLinker *linker, const TgMet *root, const TgVertexId *ids,
+					int n, bool must)
+{
+	TgGraph    *graph = &linker->graph.reader.graph;
+	TgMet	   *points = palloc(sizeof(TgMet) * (n + 1));
+	float		least = INFINITY;
+	int			least_at = -1;
+	TgEdit		edit;
+
+	for (int i = 0; i < n; i++)
+	{
+		TgVertexView view;
+		TgResult	result;
+		bool		live;
+
+		if (!graph->open(graph, ids[i], &view))
+			return;
+		meet(graph, &view, &result, &live);
+		graph->close(graph);
+		points[i] = linker->graph.met[result.payload];
+	}
+	for (int i = 0; i < n; i++)
+	{
+		float		value = isolation(linker, points, n, i);
+
+		if (value < least)
+		{
+			least = value;
+			least_at = i;
+		}
+	}
+	if (least_at < 0)
+		return;
+	points[n].inner = linker->graph.query;
+	if (must || isolation(linker, points, n + 1, n) > least)
+		take_over(linker, root, ids[least_at]);
+	else
+	{
+		tg_edit_begin(&edit, linker->index, linker->layout, root->id);
+		tg_edit_header(&edit)->error = least;
+		tg_edit_finish(&edit);
+	}
+}
+
+/*
+ * Could self be less superfluous an entry point than some of the root's?
+ * Judged from the root's page alone.  ids[] receives the entry points, if
+ * there are as many as fit; *n their number.
+ */
+static bool
+may_be_entry_point(TgLinker *linker, const TgMet *root, TgVertexId *ids, int *n)
+{
+	TgReader   *reader = &linker->graph.reader;
+	float		estimates[TG_MAX_DEGREE];
+	float		nearest = INFINITY;
+	float		least;
+	TgVertexView view;
+
+	*n = 0;
+	if (!reader->graph.open(&reader->graph, root->id, &view))
+		return false;
+	*n = view.degree;
+	least = reader->header->error;
+	score_list(linker->layout, reader->header, &linker->table, root->distance,
+			   estimates);
+	for (int lane = 0; lane < view.degree; lane++)
+	{
+		ids[lane] = tg_list_get(linker->layout, reader->header, lane);
+		nearest = Min(nearest, estimates[lane]);
+	}
+	reader->graph.close(&reader->graph);
+	return nearest > least * root->distance;
+}
+
+void
+tg_linker_link_root(TgLinker *linker, bool must)
+{
+	const TgIndex *info = linker->info;
+	TgMet		root = {info->meta.root, true, 0.0f, info->root_inner};
+	TgVertexId	ids[TG_MAX_DEGREE];
+	bool		may;
+	int			n;
+
+	root.distance = tg_kernels->l2sq(linker->graph.query, info->root_inner,
+									 info->geometry.inner_dims);
+	may = may_be_entry_point(linker, &root, ids, &n);
+	if (n < linker->layout->degree)
+		link_one(linker, &root, false);
+	else if (may || must)
+		replace_entry_point(linker, &root, ids, n, must);
+}

@@ -1,0 +1,62 @@
+-- Who may do what.
+BEGIN;
+SELECT plan(20);
+
+CREATE ROLE togg_user;
+CREATE ROLE togg_other;
+CREATE SCHEMA togg_user AUTHORIZATION togg_user;
+
+-- A command as one of these roles.  An error undoes the change of role.
+CREATE FUNCTION by(role text, command text) RETURNS text LANGUAGE SQL AS
+$$ SELECT format('SET LOCAL ROLE %I; %s; RESET ROLE', role, command) $$;
+
+-- Everybody measures distances and uses indexes
+SELECT is_empty(
+	$$ SELECT p.oid::regprocedure FROM pg_proc p
+	   WHERE (proname IN ('l2_distance', 'inner_product', 'negative_inner_product', 'cosine_distance',
+						  'l1_distance', 'l2_normalize', 'vector_norm', 'vector_dims', 'togg_last_scan',
+						  'togg_index_info')) AND
+			 NOT has_function_privilege('togg_user', p.oid, 'EXECUTE') $$,
+	'functions are for everybody');
+SELECT lives_ok(by('togg_user', 'CREATE TABLE togg_user.items (id int, v real[])'), 'an ordinary user makes a table');
+SELECT lives_ok(by('togg_user', $$ INSERT INTO togg_user.items SELECT i, ARRAY[i, 1] FROM generate_series(1, 100) i $$), 'fills it');
+SELECT lives_ok(by('togg_user', 'CREATE INDEX items_v ON togg_user.items USING togg (v) WITH (m = 8)'), 'indexes it');
+SELECT lives_ok(by('togg_user', 'SET LOCAL enable_seqscan = off; DO $$ BEGIN
+	ASSERT (SELECT id FROM togg_user.items ORDER BY v <-> ''{5.25,1}'' LIMIT 1) = 5; END $$'), 'asks it');
+SELECT lives_ok(by('togg_user', 'ALTER INDEX togg_user.items_v SET (ef_search = 100)'), 'alters the index');
+SELECT lives_ok(by('togg_user', 'REINDEX INDEX togg_user.items_v'), 'builds it again');
+SELECT lives_ok(by('togg_user', 'SELECT * FROM togg_index_info(''togg_user.items_v'')'), 'looks at it');
+SELECT lives_ok(by('togg_user', 'DROP INDEX togg_user.items_v; CREATE INDEX items_v ON togg_user.items USING togg (v)'), 'drops it');
+
+-- and nothing of others
+SELECT throws_ok(by('togg_other', $$ SELECT id FROM togg_user.items ORDER BY v <-> '{5,1}' LIMIT 1 $$), '42501', NULL,
+	'a table is its owner''s');
+GRANT USAGE ON SCHEMA togg_user TO togg_other;
+SELECT throws_ok(by('togg_other', 'CREATE INDEX ON togg_user.items USING togg (v)'), '42501', NULL,
+	'to index as well');
+
+-- Checks read all of an index and of its table
+SELECT ok(NOT has_function_privilege('togg_user', 'togg_check(regclass, boolean)', 'EXECUTE'),
+	'togg_check() is not for everybody');
+SELECT throws_ok(by('togg_user', 'SELECT * FROM togg_check(''togg_user.items_v'')'), '42501',
+	'permission denied for function togg_check', 'not even for the owner of an index');
+GRANT EXECUTE ON FUNCTION togg_check(regclass, boolean) TO togg_user;
+SELECT lives_ok(by('togg_user', 'SELECT * FROM togg_check(''togg_user.items_v'')'), 'until it is granted');
+
+-- Settings
+SELECT lives_ok(by('togg_user', 'SET LOCAL togg.ef_search = 200'), 'everybody may set togg.ef_search');
+SELECT lives_ok(by('togg_user', 'SET LOCAL togg.routing = greedy'), 'and togg.routing');
+SELECT throws_ok(by('togg_user', 'SET LOCAL togg.simd = scalar'), '42501',
+	'permission denied to set parameter "togg.simd"', 'but not togg.simd');
+SELECT lives_ok('SET LOCAL togg.simd = scalar', 'which superusers may set');
+SELECT lives_ok(by('togg_user', 'ALTER ROLE togg_user SET togg.ef_search = 100'), 'a role has its own togg.ef_search');
+
+-- Functions that are not for SQL
+SELECT is_empty(
+	$$ SELECT oid::regprocedure FROM pg_proc
+	   WHERE proname IN ('togg_handler', 'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops') AND
+			 proargtypes <> ARRAY['internal'::regtype]::oidvector $$,
+	'handler and support functions take what SQL cannot give');
+
+SELECT * FROM finish();
+ROLLBACK;

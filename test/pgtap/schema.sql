@@ -1,0 +1,129 @@
+-- What CREATE EXTENSION makes, no more and no less.
+BEGIN;
+SELECT plan(62);
+
+-- Functions
+CREATE FUNCTION function_like(name text, args text[], result text, volatility text, parallel "char")
+RETURNS SETOF text LANGUAGE SQL AS
+$$
+	SELECT function_returns(name, args, result)
+	UNION ALL SELECT volatility_is(name, args, volatility)
+	UNION ALL SELECT is(p.proparallel, parallel, 'Function ' || name || ' has the right parallel safety')
+	FROM pg_proc p WHERE p.proname = name
+$$;
+SELECT function_like('l2_distance', '{real[],real[]}', 'double precision', 'immutable', 's');
+SELECT function_like('inner_product', '{real[],real[]}', 'double precision', 'immutable', 's');
+SELECT function_like('negative_inner_product', '{real[],real[]}', 'double precision', 'immutable', 's');
+SELECT function_like('cosine_distance', '{real[],real[]}', 'double precision', 'immutable', 's');
+SELECT function_like('l1_distance', '{real[],real[]}', 'double precision', 'immutable', 's');
+SELECT function_like('l2_normalize', '{real[]}', 'real[]', 'immutable', 's');
+SELECT function_like('vector_norm', '{real[]}', 'double precision', 'immutable', 's');
+SELECT function_like('vector_dims', '{real[]}', 'integer', 'immutable', 's');
+SELECT function_like('togg_index_info', '{regclass}', 'record', 'volatile', 'r');
+SELECT function_like('togg_last_scan', '{}', 'record', 'volatile', 'r');
+SELECT function_like('togg_check', '{regclass,boolean}', 'setof record', 'volatile', 'r');
+SELECT function_returns('togg_handler', ARRAY['internal'], 'index_am_handler');
+
+CREATE VIEW members AS
+SELECT classid::regclass::text AS catalog, classid, objid, objsubid
+FROM pg_depend
+WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass AND
+	  refobjid = (SELECT oid FROM pg_extension WHERE extname = 'togg');
+
+SELECT set_eq(
+	$$ SELECT proname::text FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc' $$,
+	ARRAY['l2_distance', 'inner_product', 'negative_inner_product', 'cosine_distance',
+		  'l1_distance', 'l2_normalize', 'vector_norm', 'vector_dims', 'togg_handler',
+		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops',
+		  'togg_index_info', 'togg_last_scan', 'togg_check'],
+	'no other function');
+SELECT is_empty(
+	$$ SELECT oid::regprocedure FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc'
+	   WHERE prosecdef $$,
+	'no function runs with the rights of its owner');
+SELECT is_empty(
+	$$ SELECT oid::regprocedure FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc'
+	   WHERE NOT proisstrict AND pronargs > 0 AND proname <> 'togg_handler' $$,
+	'functions of arguments are strict');
+
+-- Operators
+SELECT has_operator('real[]', '<->', 'real[]', 'double precision');
+SELECT has_operator('real[]', '<#>', 'real[]', 'double precision');
+SELECT has_operator('real[]', '<=>', 'real[]', 'double precision');
+SELECT has_operator('real[]', '<+>', 'real[]', 'double precision');
+SELECT set_eq(
+	$$ SELECT oprname::text, oprcode::text FROM pg_operator JOIN members ON objid = oid AND catalog = 'pg_operator' $$,
+	$$ VALUES ('<->', 'l2_distance'), ('<#>', 'negative_inner_product'),
+			  ('<=>', 'cosine_distance'), ('<+>', 'l1_distance') $$,
+	'operators and their functions');
+SELECT is_empty(
+	$$ SELECT o.oid::regoperator FROM pg_operator o JOIN members ON objid = o.oid AND catalog = 'pg_operator'
+	   WHERE oprcom <> o.oid $$,
+	'operators are their own commutators');
+
+-- Access method and operator classes
+SELECT set_eq(
+	$$ SELECT amname::text, amtype, amhandler::text FROM pg_am JOIN members ON objid = oid AND catalog = 'pg_am' $$,
+	$$ VALUES ('togg', 'i'::"char", 'togg_handler') $$,
+	'access method');
+SELECT has_opclass('array_l2_ops');
+SELECT has_opclass('array_ip_ops');
+SELECT has_opclass('array_cosine_ops');
+SELECT set_eq(
+	$$ SELECT opcname::text, opcintype::regtype::text, opcdefault, opfname::text
+	   FROM pg_opclass c JOIN pg_opfamily f ON f.oid = opcfamily JOIN pg_am a ON a.oid = opcmethod
+	   WHERE amname = 'togg' $$,
+	$$ VALUES ('array_l2_ops', 'real[]', true, 'array_l2_ops'),
+			  ('array_ip_ops', 'real[]', false, 'array_ip_ops'),
+			  ('array_cosine_ops', 'real[]', false, 'array_cosine_ops') $$,
+	'operator classes and families; Euclidean distance is the default');
+SELECT set_eq(
+	$$ SELECT opfname::text, amopstrategy::int, amopopr::regoperator::text, amoppurpose::text, s.sort::text
+	   FROM pg_amop JOIN pg_opfamily f ON f.oid = amopfamily JOIN pg_am a ON a.oid = amopmethod,
+			LATERAL (SELECT opfname AS sort FROM pg_opfamily WHERE oid = amopsortfamily) s
+	   WHERE amname = 'togg' $$,
+	$$ VALUES ('array_l2_ops', 1, '<->(real[],real[])', 'o', 'float_ops'),
+			  ('array_ip_ops', 1, '<#>(real[],real[])', 'o', 'float_ops'),
+			  ('array_cosine_ops', 1, '<=>(real[],real[])', 'o', 'float_ops') $$,
+	'each ranks by one operator');
+SELECT set_eq(
+	$$ SELECT opfname::text, amprocnum::int, amproc::text
+	   FROM pg_amproc JOIN pg_opfamily f ON f.oid = amprocfamily JOIN pg_am a ON a.oid = opfmethod
+	   WHERE amname = 'togg' $$,
+	$$ VALUES ('array_l2_ops', 1, 'togg_array_l2_ops'),
+			  ('array_ip_ops', 1, 'togg_array_ip_ops'),
+			  ('array_cosine_ops', 1, 'togg_array_cosine_ops') $$,
+	'and has one support function');
+
+-- What the access method can do
+SELECT set_eq(
+	$$ SELECT name FROM unnest(ARRAY['can_order', 'can_unique', 'can_multi_col', 'can_exclude', 'can_include']) name,
+			  pg_am a
+	   WHERE amname = 'togg' AND pg_indexam_has_property(a.oid, name) $$,
+	ARRAY['can_exclude'],
+	'properties of the access method');
+CREATE TABLE items (v real[]);
+CREATE INDEX items_v ON items USING togg (v);
+SELECT set_eq(
+	$$ SELECT name FROM unnest(ARRAY['clusterable', 'index_scan', 'bitmap_scan', 'backward_scan']) name
+	   WHERE pg_index_has_property('items_v', name) $$,
+	ARRAY['index_scan'],
+	'properties of an index');
+SELECT set_eq(
+	$$ SELECT name FROM unnest(ARRAY['asc', 'desc', 'nulls_first', 'nulls_last', 'orderable',
+			  'distance_orderable', 'returnable', 'search_array', 'search_nulls']) name
+	   WHERE pg_index_column_has_property('items_v', 1, name) $$,
+	ARRAY['distance_orderable'],
+	'properties of an index column');
+
+-- Comments
+SELECT is_empty(
+	$$ SELECT pg_describe_object(classid, objid, objsubid) FROM members m
+	   WHERE catalog NOT IN ('pg_amop', 'pg_amproc') AND
+			 coalesce(obj_description(objid, catalog), '') = '' $$,
+	'every object has a comment');
+SELECT isnt(obj_description(oid, 'pg_extension'), NULL, 'the extension has one, too')
+FROM pg_extension WHERE extname = 'togg';
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,370 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_construct.c
+ *	  Graphs built in memory, against the promises of construct.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "shim.h"
+
+#include "graph/construct.h"
+#include "sample.h"
+#include "tap.h"
+
+static const float *
+vector_of(const TgConstructParams *params, const float *vectors, int n, uint32 id)
+{
+	return id == (uint32) n ? params->root : vectors + (Size) id * params->dims;
+}
+
+/*
+ * Vertices reached from the root, by a walk of our own.
+ */
+static int
+count_reached(const TgConstructed *graph)
+{
+	bool	   *seen = calloc(graph->n + 1, sizeof(bool));
+	uint32	   *stack = malloc(sizeof(uint32) * (graph->n + 1));
+	int			depth = 0;
+	int			reached = 0;
+
+	seen[graph->n] = true;
+	stack[depth++] = graph->n;
+	while (depth > 0)
+	{
+		uint32		id = stack[--depth];
+
+		for (int i = 0; i < graph->counts[id]; i++)
+		{
+			uint32		next = graph->neighbours[(Size) id * graph->degree + i];
+
+			if (seen[next])
+				continue;
+			seen[next] = true;
+			stack[depth++] = next;
+			reached++;
+		}
+	}
+	free(seen);
+	free(stack);
+	return reached;
+}
+
+/* Are all lists in order: valid, ascending, each once, not itself? */
+static bool
+lists_are_sound(const TgConstructed *graph, const TgConstructParams *params,
+				const float *vectors)
+{
+	int			n = graph->n;
+	int		   *seen_by = malloc(sizeof(int) * (n + 1));
+	bool		good = graph->degree == params->degree;
+
+	for (int i = 0; i <= n; i++)
+		seen_by[i] = -1;
+	for (int id = 0; id <= n && good; id++)
+	{
+		const uint32 *list = graph->neighbours + (Size) id * graph->degree;
+		const float *vector = vector_of(params, vectors, n, id);
+		float		last = 0.0f;
+
+		good &= graph->counts[id] <= graph->degree;
+		for (int i = 0; i < graph->counts[id] && good; i++)
+		{
+			float		distance;
+
+			if (list[i] >= (uint32) n || (int) list[i] == id ||
+				seen_by[list[i]] == id)
+			{
+				diag("vertex %d has neighbour %u at %d", id, list[i], i);
+				good = false;
+				break;
+			}
+			seen_by[list[i]] = id;
+			distance = tg_kernels->l2sq(vector,
+										vectors + (Size) list[i] * params->dims,
+										params->dims);
+			if (distance < last)
+			{
+				diag("vertex %d: neighbour %d is out of order", id, i);
+				good = false;
+			}
+			last = distance;
+		}
+	}
+	free(seen_by);
+	return good;
+}
+
+/* Lists, other than the root's, that are shorter than they should be. */
+static int
+count_short(const TgConstructed *graph)
+{
+	int			full = Min(graph->degree, graph->n - 1);
+	int			nshort = 0;
+
+	for (int i = 0; i < graph->n; i++)
+		nshort += graph->counts[i] != full;
+	return nshort;
+}
+
+static bool
+order_is_permutation(const TgConstructed *graph)
+{
+	uint32	   *order = malloc(sizeof(uint32) * graph->n + 1);
+	bool	   *seen = calloc(graph->n + 1, sizeof(bool));
+	bool		good = true;
+
+	tg_graph_order(graph, order);
+	for (int i = 0; i < graph->n && good; i++)
+	{
+		good = order[i] < (uint32) graph->n && !seen[order[i]];
+		if (good)
+			seen[order[i]] = true;
+	}
+
+	/* Breadth first: the root's own neighbours come at the head. */
+	for (int i = 0; i < graph->counts[graph->n]; i++)
+		good &= order[i] ==
+			graph->neighbours[(Size) graph->n * graph->degree + i];
+	free(order);
+	free(seen);
+	return good;
+}
+
+static bool
+same_graph(const TgConstructed *x, const TgConstructed *y)
+{
+	return x->n == y->n && x->degree == y->degree &&
+		memcmp(x->counts, y->counts, sizeof(uint16) * (x->n + 1)) == 0 &&
+		memcmp(x->neighbours, y->neighbours,
+			   sizeof(uint32) * x->degree * ((Size) x->n + 1)) == 0;
+}
+
+/*
+ * Build a graph around the mean of the vectors and check all that holds for
+ * any data.
+ */
+static void
+check_graph(const char *name, const float *vectors, int n, int dims,
+			int degree, int ef)
+{
+	float	   *root = calloc(dims, sizeof(float));
+	TgConstructParams params = {
+		.dims = dims,.degree = degree,.ef = ef,.root = root
+	};
+	TgConstructed *graph;
+	int			nshort;
+
+	for (int j = 0; j < dims && n > 0; j++)
+	{
+		double		sum = 0.0;
+
+		for (int i = 0; i < n; i++)
+			sum += vectors[(Size) i * dims + j];
+		root[j] = (float) (sum / n);
+	}
+	graph = tg_construct(&params, vectors, n);
+	ok(graph->n == n && lists_are_sound(graph, &params, vectors),
+	   "%s, n %d, degree %d: lists are sound", name, n, degree);
+	ok(count_reached(graph) == n && tg_count_unreachable(graph) == 0,
+	   "%s, n %d, degree %d: all is reachable", name, n, degree);
+	nshort = count_short(graph);
+	if (!ok(nshort == 0, "%s, n %d, degree %d: lists are full", name, n, degree))
+		diag("%d of %d lists are short", nshort, n);
+	ok(order_is_permutation(graph), "%s, n %d, degree %d: order", name, n,
+	   degree);
+	if (n <= 500)
+	{
+		TgConstructed *again = tg_construct(&params, vectors, n);
+
+		ok(same_graph(graph, again), "%s, n %d, degree %d: the same again",
+		   name, n, degree);
+		tg_constructed_free(again);
+	}
+	tg_constructed_free(graph);
+	free(root);
+}
+
+static void
+test_sizes(void)
+{
+	static const int counts[] = {0, 1, 2, 3, 5, 31, 32, 33, 34, 65, 500};
+	float	   *vectors = sample_vectors(5000, 16);
+
+	for (int i = 0; i < (int) lengthof(counts); i++)
+	{
+		check_graph("random", vectors, counts[i], 16, 32, 64);
+		check_graph("random", vectors, counts[i], 16, 64, 40);
+		check_graph("random", vectors, counts[i], 2, 4, 8);
+	}
+	check_graph("random", vectors, 5000, 16, 32, 64);
+	check_graph("random", vectors, 600, 16, 256, 100);
+	/* Little room: trees of paths take most links there are. */
+	check_graph("random", vectors, 2000, 16, 2, 8);
+	free(vectors);
+}
+
+static void
+test_shapes(void)
+{
+	const int	dims = 12;
+	const int	n = 1000;
+	float	   *vectors;
+
+	/* All at the same distance from all others. */
+	vectors = calloc(200 * 200, sizeof(float));
+	for (int i = 0; i < 200; i++)
+		vectors[i * 200 + i] = 1.0f;
+	check_graph("one-hot corners", vectors, 200, 200, 32, 64);
+	free(vectors);
+
+	/* A lattice: few different distances. */
+	vectors = malloc(sizeof(float) * 1000 * 3);
+	for (int i = 0; i < 1000; i++)
+		for (int j = 0, rest = i; j < 3; j++, rest /= 10)
+			vectors[i * 3 + j] = (float) (rest % 10);
+	check_graph("lattice", vectors, 1000, 3, 32, 64);
+	free(vectors);
+
+	vectors = malloc(sizeof(float) * n * dims);
+	for (int i = 0; i < n * dims; i++)
+		vectors[i] = 2.5f;
+	check_graph("equal vectors", vectors, n, dims, 32, 64);
+
+	/* Sorted along a line, and the same backwards. */
+	for (int i = 0; i < n * dims; i++)
+		vectors[i] = (float) (i / dims);
+	check_graph("sorted", vectors, n, dims, 32, 64);
+	for (int i = 0; i < n * dims; i++)
+		vectors[i] = -vectors[i];
+	check_graph("sorted backwards", vectors, n, dims, 32, 64);
+	free(vectors);
+
+	/* Clusters smaller, and larger, than a list; far, and very far apart. */
+	vectors = sample_clusters(n, dims, 100, 1000.0f);
+	check_graph("100 clusters far apart", vectors, n, dims, 32, 64);
+	free(vectors);
+	vectors = sample_clusters(n, dims, 5, 1e6f);
+	check_graph("5 clusters far apart", vectors, n, dims, 32, 64);
+	check_graph("5 clusters far apart", vectors, n, dims, 8, 8);
+	free(vectors);
+
+	vectors = sample_vectors(n, dims);
+	vectors[700 * dims] = 1e15f;
+	check_graph("one outlier", vectors, n, dims, 32, 64);
+
+	/* So far that its distances are infinite. */
+	vectors[700 * dims] = 1e25f;
+	check_graph("one beyond floats", vectors, n, dims, 32, 64);
+	for (int i = 0; i < n; i += 3)
+		vectors[i * dims + 1] = 1e25f * (float) i;
+	check_graph("a third beyond floats", vectors, n, dims, 32, 64);
+	free(vectors);
+}
+
+/*
+ * Neighbours should be near: a greedy walk over the graph that always goes on
+ * to the neighbour nearest to the target ends there.
+ */
+static void
+test_walks(void)
+{
+	const int	n = 2000;
+	const int	dims = 12;
+	float	   *vectors = sample_vectors(n, dims);
+	float		root[12] = {0};
+	TgConstructParams params = {.dims = dims,.degree = 32,.ef = 100,.root = root};
+	TgConstructed *graph = tg_construct(&params, vectors, n);
+	int			arrived = 0;
+	int			nearest_first = 0;
+
+	for (int target = 0; target < n; target++)
+	{
+		const float *to = vectors + target * dims;
+		uint32		at = n;
+		double		distance = INFINITY;
+		uint32		nearest = n;
+		bool		moved = true;
+
+		while (moved)
+		{
+			const uint32 *list = graph->neighbours + (Size) at * graph->degree;
+			int			count = graph->counts[at];
+
+			moved = false;
+			for (int i = 0; i < count; i++)
+			{
+				double		d = reference_l2sq(vectors + (Size) list[i] * dims,
+											   to, dims);
+
+				if (d < distance)
+				{
+					distance = d;
+					at = list[i];
+					moved = true;
+				}
+			}
+		}
+		arrived += at == (uint32) target;
+
+		distance = INFINITY;
+		for (int i = 0; i < n && target < 300; i++)
+		{
+			double		d = reference_l2sq(vectors + (Size) i * dims, to, dims);
+
+			if (i != target && d < distance)
+			{
+				distance = d;
+				nearest = i;
+			}
+		}
+		nearest_first += graph->neighbours[(Size) target * graph->degree] ==
+			nearest;
+	}
+	if (!ok(arrived > n * 0.97, "greedy walks arrive"))
+		diag("%d of %d", arrived, n);
+	if (!ok(nearest_first >= 300 * 0.97, "the first neighbour is the nearest vertex"))
+		diag("%d of 300", nearest_first);
+
+	/* The checks that others rely on must see what is wrong. */
+	graph->counts[n] = 0;
+	ok(tg_count_unreachable(graph) == n, "without the root's links nothing is reachable");
+	tg_constructed_free(graph);
+	free(vectors);
+}
+
+static void
+count_progress(void *arg, int64 done)
+{
+	int64	   *last = arg;
+
+	*last = done >= *last ? done : INT64_MAX;
+}
+
+static void
+test_progress(void)
+{
+	float	   *vectors = sample_vectors(1000, 4);
+	float		root[4] = {0};
+	int64		last = 0;
+	TgConstructParams params = {
+		.dims = 4,.degree = 32,.ef = 32,.root = root,
+		.progress = count_progress,.progress_arg = &last
+	};
+	TgConstructed *graph = tg_construct(&params, vectors, 1000);
+
+	ok(last > 0 && last <= 1000, "progress rises up to the number of vertices");
+	tg_constructed_free(graph);
+	free(vectors);
+}
+
+int
+main(void)
+{
+	tg_kernels_select("auto");
+	test_sizes();
+	test_shapes();
+	test_walks();
+	test_progress();
+	return done_testing();
+}
