@@ -11,13 +11,13 @@ CREATE TABLE items (id int, v real[]);
 -- The table holds 200 vectors; "element" is an expression of e, the element of
 -- vec(i), and of i and j, the numbers of vector and element.
 --
--- By each metric, the rows nearest to two vectors of the table and to one that
--- is none of it, from a pool as large as the table: all in order.  From the
--- smallest pool most rows come by the sweep of the whole index, in order, too;
--- only what the search overlooked, once for each time that it went on, may come
--- late.
+-- By each metric, the rows nearest to two vectors of the table, to one that is
+-- none of it, and to one far from all, from a pool as large as the table: all
+-- in order.  From the smallest pool most rows come by the sweep of the whole
+-- index, in order, too; only what the search overlooked, once for each time
+-- that it went on, may come late.
 CREATE FUNCTION compare_all(element text, dims int)
-RETURNS TABLE (op text, storage text, a text, b text, other text, sweep boolean)
+RETURNS TABLE (op text, storage text, a text, b text, other text, far text, sweep boolean)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS
 $$
 DECLARE
@@ -38,7 +38,9 @@ BEGIN
 		sweep := true;
 		FOR vector IN SELECT v FROM items WHERE id IN (14, 33) UNION ALL
 					  SELECT array_agg(x * 0.3::real ORDER BY j)
-					  FROM items, unnest(v) WITH ORDINALITY u(x, j) WHERE id = 77 LOOP
+					  FROM items, unnest(v) WITH ORDINALITY u(x, j) WHERE id = 77 UNION ALL
+					  SELECT array_agg((x * 1e30)::real ORDER BY j)
+					  FROM unnest(vec(77, dims)) WITH ORDINALITY u(x, j) LOOP
 			query := format('SELECT id, v %s %L AS d FROM items ORDER BY 2', op, vector);
 			SET LOCAL togg.ef_search = 1000;
 			results := results || compare(query);
@@ -51,6 +53,7 @@ BEGIN
 		a := results[1];
 		b := results[2];
 		other := results[3];
+		far := results[4];
 		DROP INDEX items_v;
 		RETURN NEXT;
 	END LOOP;
@@ -95,15 +98,37 @@ SELECT * FROM compare_all('e * 1e-40', 3);
 SELECT * FROM compare_all('e * (ARRAY[1e-27, 1, 1e23])[i % 3 + 1]', 300) WHERE op = '<=>';
 SELECT * FROM compare_all('e * (ARRAY[1e-27, 1, 1e23])[i % 3 + 1]', 5) WHERE op = '<=>';
 
--- Rows that come one by one into an index of exact halves
-TRUNCATE items;
-INSERT INTO items SELECT i, vec(i, 400) FROM generate_series(1, 200) i;
-CREATE INDEX items_v ON items USING togg (v);
-INSERT INTO items
-SELECT i, (SELECT array_agg((0.1 + j % 7 + i * 37 % 101 * 1e-5 * (j % 3))::real ORDER BY j)
-		   FROM generate_series(1, 400) j)
-FROM generate_series(201, 300) i;
-SELECT storage FROM togg_index_info('items_v');
-SET togg.ef_search = 1000;
-SELECT compare(format('SELECT id, v <-> %L FROM items ORDER BY 2', v)) FROM items WHERE id = 250;
-SELECT compare(format('SELECT id, v <-> %L FROM items ORDER BY 2', v)) FROM items WHERE id = 50;
+-- Rows that come one by one into an index of exact halves, which do not suit
+-- them, rounded and out of range
+CREATE FUNCTION compare_inserted(element text)
+RETURNS TABLE (op text, storage text, old text, new text, newer text, findings bigint)
+LANGUAGE plpgsql SET togg.ef_search = 1000 AS
+$$
+DECLARE
+	opclass text;
+	query text := 'SELECT id, v %s %L FROM items ORDER BY 2';
+BEGIN
+	FOR op, opclass IN VALUES ('<->', 'array_l2_ops'), ('<#>', 'array_ip_ops'),
+							  ('<=>', 'array_cosine_ops') LOOP
+		TRUNCATE items;
+		INSERT INTO items SELECT i, vec(i, 300) FROM generate_series(1, 150) i;
+		EXECUTE format('CREATE INDEX items_v ON items USING togg (v %s)', opclass);
+		EXECUTE format('INSERT INTO items SELECT i, (SELECT array_agg((%s)::real ORDER BY j) '
+					   'FROM unnest(vec(i, 300, 100)) WITH ORDINALITY u(e, j)) '
+					   'FROM generate_series(151, 200) i', element);
+		storage := (SELECT i.storage FROM togg_index_info('items_v') i);
+		old := compare(format(query, op, v)) FROM items WHERE id = 50;
+		new := compare(format(query, op, v)) FROM items WHERE id = 151;
+		newer := compare(format(query, op, v)) FROM items WHERE id = 199;
+		findings := count(*) FROM togg_check('items_v', true);
+		DROP INDEX items_v;
+		RETURN NEXT;
+	END LOOP;
+END
+$$;
+SELECT * FROM compare_inserted('e / 7');
+SELECT * FROM compare_inserted('0.1 + j % 7 + i * 37 % 101 * 1e-5 * (j % 3)');
+SELECT * FROM compare_inserted('CASE WHEN j = 3 THEN 1e6 * e ELSE e / 7 END');
+SELECT * FROM compare_inserted('CASE WHEN j = 3 THEN 1e30 * e ELSE e / 7 END');
+SELECT * FROM compare_inserted('3e36 * e');
+SELECT * FROM compare_inserted('1e-40 * e');

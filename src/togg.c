@@ -24,6 +24,20 @@ _PG_init(void)
 }
 
 /*
+ * pg_index_column_has_property(): the vector is what rows are ordered by.
+ */
+static bool
+tg_amproperty(Oid index_oid, int attno, IndexAMProperty prop,
+			  const char *propname, bool *res, bool *isnull)
+{
+	if (prop != AMPROP_DISTANCE_ORDERABLE || attno == 0)
+		return false;
+	*res = true;
+	*isnull = false;
+	return true;
+}
+
+/*
  * togg_handler(internal) returns index_am_handler
  */
 Datum
@@ -62,6 +76,7 @@ togg_handler(PG_FUNCTION_ARGS)
 	routine->amvacuumcleanup = tg_amvacuumcleanup;
 	routine->amcostestimate = tg_amcostestimate;
 	routine->amoptions = tg_amoptions;
+	routine->amproperty = tg_amproperty;
 	routine->ambuildphasename = tg_ambuildphasename;
 	routine->amvalidate = tg_amvalidate;
 	routine->ambeginscan = tg_ambeginscan;

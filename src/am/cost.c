@@ -13,10 +13,11 @@
  *		startup		= hops * hop_cost
  *
  * The pool is followed to the k-th row without more work until most of it has
- * been returned; from there the search is continued with a pool that grows
- * with the rows read.  So each row read to the end costs one hop:
+ * been returned; from there the search is continued with a pool that doubles
+ * with the rows read, and expands again what it has expanded.  So each row read
+ * to the end costs two hops:
  *
- *		total		= startup + rows * hop_cost
+ *		total		= startup + rows * (2 * hop_cost + cpu_index_tuple_cost)
  *
  * and the executor's LIMIT interpolates between the two, which also charges a
  * filter for the rows it throws away.
@@ -37,11 +38,11 @@
 #include "utils/selfuncs.h"
 #include "utils/spccache.h"
 
-/* The scan of a block scores 32 codes in about the time of one operator. */
-#define CODES_PER_OPERATOR		16
+/* Codes scored in about the time of one operator. */
+#define CODES_PER_OPERATOR		8
 
 /* A page found in shared buffers, in units of a sequential page read. */
-#define CACHED_PAGE_COST		0.05
+#define CACHED_PAGE_COST		0.1
 
 void
 tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
@@ -83,7 +84,7 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 
 	*startup_cost = hops * hop_cost;
 	*total_cost = *startup_cost +
-		rows * (hop_cost + cpu_index_tuple_cost);
+		rows * (2 * hop_cost + cpu_index_tuple_cost);
 	*selectivity = costs.indexSelectivity;
 	*correlation = 0;
 	*pages = Min(info->pages, rows * slot_pages);

@@ -12,7 +12,7 @@
 #include "graph/search.h"
 
 /* Lists are short: k-means hardly moves after a few rounds. */
-#define KMEANS_ROUNDS	4
+#define KMEANS_ROUNDS	3
 
 /*
  * Start from members far from each other: the first, then each time the one

@@ -213,12 +213,13 @@ search_graph(Construction *c, const float *query)
 		}
 		for (int i = 0; i < nfresh; i++)
 		{
-			float		distance = tg_kernels->l2sq(query,
-													vector_of(c, fresh[i]),
-													c->dims);
+			float		limit = c->pool_size < c->ef ?
+				INFINITY : c->pool[c->pool_size - 1].distance;
+			float		distance = tg_distance_within(query,
+													  vector_of(c, fresh[i]),
+													  c->dims, limit);
 
-			if (c->pool_size < c->ef ||
-				distance < c->pool[c->pool_size - 1].distance)
+			if (distance < limit)
 			{
 				int			at = pool_insert(c, distance, fresh[i]);
 

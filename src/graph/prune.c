@@ -7,8 +7,6 @@
  */
 #include "graph/prune.h"
 
-#include "kernel/kernel.h"
-
 static int
 compare_candidates(const void *a, const void *b)
 {
@@ -32,7 +30,8 @@ occluded(const TgPruneCandidate *candidate, const TgPruneCandidate *kept,
 	float		limit = t * candidate->distance;
 
 	for (int i = 0; i < nkept; i++)
-		if (tg_kernels->l2sq(candidate->vector, kept[i].vector, dims) < limit)
+		if (tg_distance_within(candidate->vector, kept[i].vector, dims,
+							   limit) < limit)
 			return true;
 	return false;
 }

@@ -8,7 +8,7 @@
 #ifndef TOGG_PRUNE_H
 #define TOGG_PRUNE_H
 
-#include "shim.h"
+#include "kernel/kernel.h"
 
 typedef struct TgPruneCandidate
 {
@@ -34,5 +34,30 @@ extern int	tg_prune(TgPruneCandidate *candidates, int n, int degree, int least,
 					 int dims);
 
 #define TG_PRUNE_RELAX_FIRST	0.62f
+
+/* Dimensions after which a sum is compared with the limit. */
+#define TG_CHECK_DIMS			128
+
+/*
+ * Squared L2 distance if it is below the limit; else any number that is not.
+ * Most distances are computed only to be found too large, and of many
+ * dimensions, evenly mixed by the rotation, a part shows that.
+ */
+static inline float
+tg_distance_within(const float *a, const float *b, int dims, float limit)
+{
+	float		sum = 0.0f;
+
+	while (dims > TG_CHECK_DIMS + TG_CHECK_DIMS / 2)
+	{
+		sum += tg_kernels->l2sq(a, b, TG_CHECK_DIMS);
+		if (sum >= limit)
+			return sum;
+		a += TG_CHECK_DIMS;
+		b += TG_CHECK_DIMS;
+		dims -= TG_CHECK_DIMS;
+	}
+	return sum + tg_kernels->l2sq(a, b, dims);
+}
 
 #endif							/* TOGG_PRUNE_H */

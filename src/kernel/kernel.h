@@ -105,10 +105,10 @@ typedef struct TgKernels
 	 * rounded to nearest, and at most 255;
 	 *
 	 * p is query * per_step, taken as a multiple of 1/128 between -256 and
-	 * 256.  That is coarse enough for the sums of a group
-	 * to be exact in 16 bits, whatever their order, and fine enough for an
-	 * entry to be within 0.5 + 2/128 of the exact sum.  per_step must
-	 * be finite.  A NaN in query makes entries of no meaning, but entries.
+	 * 256.  That is coarse enough for the sums of a group to be exact in 16
+	 * bits, whatever their order, and fine enough for an entry to be within
+	 * 0.5 + 2/128 of the exact sum.  per_step must be finite.  A NaN in query
+	 * makes entries of no meaning, but entries.
 	 */
 	void		(*table_entries) (const float *query, int n, float per_step,
 								  uint8 *entries);

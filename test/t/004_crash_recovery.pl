@@ -45,7 +45,7 @@ CREATE TABLE data (id serial PRIMARY KEY, embedding real[]);
 CREATE TABLE asked (id int PRIMARY KEY, embedding real[]);
 SELECT setseed(0.5);
 INSERT INTO data (embedding)
-	SELECT clustered(16, i % 20) FROM generate_series(1, 4000) AS i;
+	SELECT clustered(16, i % 20) FROM generate_series(1, 2000) AS i;
 SQL
 add_vectors($node, 'asked', 16, 1, 40, 0.25);
 
@@ -84,17 +84,17 @@ INSERT INTO data (embedding) VALUES
 SQL
 my $update = <<'SQL';
 UPDATE data SET embedding = clustered(16, (random() * 19)::int)
-	WHERE id = (random() * 4000)::int;
+	WHERE id = (random() * 2000)::int;
 SQL
 my $delete = <<'SQL';
-DELETE FROM data WHERE id BETWEEN :client_id * 700 + (random() * 600)::int
-	AND :client_id * 700 + (random() * 600)::int + 10;
+DELETE FROM data WHERE id BETWEEN :client_id * 400 + (random() * 300)::int
+	AND :client_id * 400 + (random() * 300)::int + 10;
 SQL
 
 for my $round (1 .. 4)
 {
 	my $name = "crash during inserts $round";
-	my $clients = start_pgbench($node, '-c 4 -j 2 -R 1500 -T 30', $insert, $odd);
+	my $clients = start_pgbench($node, '-c 4 -j 2 -R 600 -T 30', $insert, $odd);
 
 	usleep(700_000 + 250_000 * $round);
 	$node->safe_psql('postgres', 'CHECKPOINT') if $round % 2;
@@ -107,7 +107,7 @@ for my $round (1 .. 4)
 {
 	my $name = "crash during VACUUM $round";
 	my $clients =
-	  start_pgbench($node, '-c 4 -j 2 -R 1500 -T 30', "$insert\@2", $update, $delete);
+	  start_pgbench($node, '-c 4 -j 2 -R 600 -T 30', "$insert\@2", $update, $delete);
 	my $vacuum = start_pgbench($node, '-c 1 -R 20 -T 30', 'VACUUM data;');
 
 	usleep(900_000 + 170_000 * $round);

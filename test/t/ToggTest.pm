@@ -55,7 +55,7 @@ BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP
 		plan := plan || line || E'\n';
 	END LOOP;
-	IF plan !~ 'Index Scan' OR plan ~ 'Sort' THEN
+	IF plan !~ 'Index Scan' OR plan ~ E'Sort\n' THEN
 		RAISE 'not by an index: %', plan;
 	END IF;
 END $$;

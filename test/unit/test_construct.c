@@ -107,6 +107,23 @@ count_short(const TgConstructed *graph)
 	return nshort;
 }
 
+/* Is the first of the root's neighbours the vertex nearest to it? */
+static bool
+root_finds_nearest(const TgConstructed *graph, const TgConstructParams *params,
+				   const float *vectors)
+{
+	uint32		first = graph->neighbours[(Size) graph->n * graph->degree];
+	float		distance = tg_kernels->l2sq(params->root, vectors +
+											(Size) first * params->dims,
+											params->dims);
+
+	for (int i = 0; i < graph->n; i++)
+		if (tg_kernels->l2sq(params->root, vectors + (Size) i * params->dims,
+							 params->dims) < distance)
+			return false;
+	return true;
+}
+
 static bool
 order_is_permutation(const TgConstructed *graph)
 {
@@ -168,6 +185,9 @@ check_graph(const char *name, const float *vectors, int n, int dims,
 	   "%s, n %d, degree %d: lists are sound", name, n, degree);
 	ok(count_reached(graph) == n && tg_count_unreachable(graph) == 0,
 	   "%s, n %d, degree %d: all is reachable", name, n, degree);
+	ok(graph->counts[n] == Min(degree, n) &&
+	   (n == 0 || root_finds_nearest(graph, &params, vectors)),
+	   "%s, n %d, degree %d: the root leads to the nearest", name, n, degree);
 	nshort = count_short(graph);
 	if (!ok(nshort == 0, "%s, n %d, degree %d: lists are full", name, n, degree))
 		diag("%d of %d lists are short", nshort, n);
@@ -198,7 +218,7 @@ test_sizes(void)
 		check_graph("random", vectors, counts[i], 2, 4, 8);
 	}
 	check_graph("random", vectors, 5000, 16, 32, 64);
-	check_graph("random", vectors, 600, 16, 256, 100);
+	check_graph("random", vectors, 400, 16, 256, 100);
 	/* Little room: trees of paths take most links there are. */
 	check_graph("random", vectors, 2000, 16, 2, 8);
 	free(vectors);

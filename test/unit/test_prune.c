@@ -38,12 +38,12 @@ first_of(const TgPruneCandidate *candidates, int n, const bool *marks,
 
 /*
  * The rule: look at the candidates by distance, keep those that no kept one
- * occludes; then fill with the nearest dropped.  chosen[i] tells whether
+ * occludes; then fill up to least with the nearest dropped.  chosen[i] tells whether
  * candidate i is a neighbour.
  */
 static int
 reference_prune(const TgPruneCandidate *candidates, int n, int degree,
-				int dims, bool *chosen)
+				int least, int dims, bool *chosen)
 {
 	bool		looked_at[MAX_CANDIDATES] = {false};
 	int			nchosen = 0;
@@ -66,7 +66,7 @@ reference_prune(const TgPruneCandidate *candidates, int n, int degree,
 		chosen[i] = !occluded;
 		nchosen += !occluded;
 	}
-	while (nchosen < degree &&
+	while (nchosen < least &&
 		   (i = first_of(candidates, n, chosen, false)) >= 0)
 	{
 		chosen[i] = true;
@@ -80,7 +80,8 @@ reference_prune(const TgPruneCandidate *candidates, int n, int degree,
  * neighbours, in ascending order.
  */
 static bool
-agrees(const float *vertex, const float *vectors, int n, int degree, int dims)
+agrees(const float *vertex, const float *vectors, int n, int degree, int least,
+	   int dims)
 {
 	TgPruneCandidate candidates[MAX_CANDIDATES];
 	TgPruneCandidate before[MAX_CANDIDATES];
@@ -98,8 +99,8 @@ agrees(const float *vertex, const float *vectors, int n, int degree, int dims)
 		candidates[i].id = (uint32) (i * 7919 % 10007) + 4294900000u;
 	}
 	memcpy(before, candidates, sizeof(before));
-	expected = reference_prune(before, n, degree, dims, chosen);
-	result = tg_prune(candidates, n, degree, degree, dims);
+	expected = reference_prune(before, n, degree, least, dims, chosen);
+	result = tg_prune(candidates, n, degree, least, dims);
 	good = result == expected;
 	for (int at = 0; at < Min(result, expected); at++)
 	{
@@ -111,8 +112,8 @@ agrees(const float *vertex, const float *vectors, int n, int degree, int dims)
 			candidates[at].vector == before[i].vector;
 	}
 	if (!good)
-		diag("n %d, degree %d, dims %d: %d kept, expected %d", n, degree, dims,
-			 result, expected);
+		diag("n %d, degree %d, least %d, dims %d: %d kept, expected %d", n, degree,
+			 least, dims, result, expected);
 	return good;
 }
 
@@ -136,16 +137,19 @@ test_against_reference(void)
 				float	   *vectors = sample_vectors(n + 1, dims[d]);
 				const float *vertex = vectors + n * dims[d];
 
-				gauss &= agrees(vertex, vectors, n, degrees[g], dims[d]);
+				for (int least = 0; least <= degrees[g]; least += Max(1, degrees[g] / 2))
+					gauss &= agrees(vertex, vectors, n, degrees[g], least, dims[d]);
 
 				/* Whole numbers: many distances are the same. */
 				for (int i = 0; i < (n + 1) * dims[d]; i++)
 					vectors[i] = rintf(vectors[i]);
-				tied &= agrees(vertex, vectors, n, degrees[g], dims[d]);
+				for (int least = 0; least <= degrees[g]; least += Max(1, degrees[g] / 2))
+					tied &= agrees(vertex, vectors, n, degrees[g], least, dims[d]);
 
 				for (int i = 0; i < (n + 1) * dims[d]; i++)
 					vectors[i] = 3.0f;
-				equal &= agrees(vertex, vectors, n, degrees[g], dims[d]);
+				for (int least = 0; least <= degrees[g]; least += Max(1, degrees[g] / 2))
+					equal &= agrees(vertex, vectors, n, degrees[g], least, dims[d]);
 				free(vectors);
 			}
 			ok(gauss, "degree %d, %d dimensions", degrees[g], dims[d]);
@@ -158,7 +162,7 @@ test_against_reference(void)
 
 /* Prune around the origin; is the candidate of this id kept? */
 static bool
-keeps(const float (*vectors)[4], int n, int degree, uint32 id)
+keeps(const float (*vectors)[4], int n, int degree, int least, uint32 id)
 {
 	static const float origin[4] = {0};
 	TgPruneCandidate candidates[8];
@@ -170,7 +174,7 @@ keeps(const float (*vectors)[4], int n, int degree, uint32 id)
 		candidates[i].distance = tg_kernels->l2sq(vectors[i], origin, 4);
 		candidates[i].id = i;
 	}
-	result = tg_prune(candidates, n, degree, degree, 4);
+	result = tg_prune(candidates, n, degree, least, 4);
 	for (int i = 0; i < result; i++)
 		if (candidates[i].id == id)
 			return true;
@@ -194,11 +198,12 @@ test_rule(void)
 		{0.55f, 0.77298f}, {1}, {0, 0, 0.5f}, {0, 0, 0, 0.5f}, {0, 0, -3}
 	};
 
-	ok(!keeps(line, 3, 2, 1) && keeps(line, 3, 2, 2),
+	ok(!keeps(line, 3, 2, 2, 1) && keeps(line, 3, 2, 2, 2),
 	   "a candidate nearer to a kept neighbour is dropped for a farther one");
-	ok(keeps(line, 3, 3, 1), "what is dropped fills slots that are left");
-	ok(keeps(early, 5, 4, 1), "an early slot takes what the rule would drop");
-	ok(!keeps(late, 5, 4, 1), "a late slot does not");
+	ok(!keeps(line, 3, 3, 2, 1) && keeps(line, 3, 3, 3, 1),
+	   "what is dropped fills slots that are left");
+	ok(keeps(early, 5, 4, 4, 1), "an early slot takes what the rule would drop");
+	ok(!keeps(late, 5, 4, 4, 1), "a late slot does not");
 }
 
 int

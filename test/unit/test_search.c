@@ -7,199 +7,12 @@
  */
 #include "shim.h"
 
-#include "code/rabitq.h"
 #include "code/rotate.h"
 #include "graph/cluster.h"
 #include "graph/construct.h"
-#include "graph/search.h"
+#include "memory_graph.h"
 #include "sample.h"
 #include "tap.h"
-
-/*
- * A graph in memory that watches how it is used.  Vertex i has the number
- * last_id - i; numbers at the far end of what there is, none below zero.
- */
-typedef struct MemoryGraph
-{
-	TgGraph		graph;
-	int			n;				/* vertices, with the root */
-	int			dims;
-	int			degree;			/* room of a list */
-	TgVertexId	last_id;
-
-	/* The vertices. */
-	const float *vectors;
-	float	   *keys;			/* if there are no vectors, the distances */
-	int		   *degrees;
-	int		   *nclusters;
-	uint8	   *starts;			/* [n][TG_MAX_CLUSTERS] */
-	char	   *blocks;
-	bool	   *gone;			/* open() says false */
-	bool	   *dead;			/* no rows to return */
-
-	/* The query, and what came of it. */
-	const float *query;
-	int			open_vertex;	/* -1 if none */
-	int			nopens;
-	int		   *opens;			/* of each vertex */
-	int		   *opened;			/* the first of them, in order */
-	TgVertexId	prefetched;
-	int			nprefetches;
-	int			prefetch_hits;	/* opens of what was prefetched last */
-	int			prefetch_self;	/* prefetches of the open vertex */
-	bool		sound;			/* no call that breaks the rules */
-} MemoryGraph;
-
-#define MAX_OPENED		64
-
-static bool
-memory_open(TgGraph *graph, TgVertexId id, TgVertexView *view)
-{
-	MemoryGraph *memory = (MemoryGraph *) graph;
-	TgVertexId	i = memory->last_id - id;
-
-	if (memory->open_vertex >= 0 || i >= (TgVertexId) memory->n)
-	{
-		memory->sound = false;
-		return false;
-	}
-	memory->prefetch_hits += memory->prefetched == id;
-	if (memory->nopens < MAX_OPENED)
-		memory->opened[memory->nopens] = i;
-	memory->nopens++;
-	memory->opens[i]++;
-	if (memory->gone[i])
-		return false;
-	memory->open_vertex = i;
-	view->id = id;
-	view->degree = memory->degrees[i];
-	view->nclusters = memory->nclusters[i];
-	view->cluster_start = memory->starts + i * TG_MAX_CLUSTERS;
-	view->blocks = memory->blocks + (Size) i *
-		(memory->degree / TG_BLOCK_LANES) * graph->shape.block_size;
-	return true;
-}
-
-static float
-memory_distance(TgGraph *graph, const TgVertexView *view, TgResult *result,
-				bool *live)
-{
-	MemoryGraph *memory = (MemoryGraph *) graph;
-	int			i = memory->open_vertex;
-	float		key;
-
-	if (i < 0 || memory->last_id - view->id != (TgVertexId) i)
-	{
-		memory->sound = false;
-		return 0.0f;
-	}
-	key = memory->vectors == NULL ? memory->keys[i] :
-		tg_kernels->l2sq(memory->query, memory->vectors + (Size) i * memory->dims,
-						 memory->dims);
-	result->distance = sqrt(key);
-	result->error = 0.0f;
-	result->payload = (uint64) i + 1;
-	*live = !memory->dead[i];
-	return key;
-}
-
-static void
-memory_close(TgGraph *graph)
-{
-	MemoryGraph *memory = (MemoryGraph *) graph;
-
-	memory->sound &= memory->open_vertex >= 0;
-	memory->open_vertex = -1;
-}
-
-static void
-memory_prefetch(TgGraph *graph, TgVertexId id)
-{
-	MemoryGraph *memory = (MemoryGraph *) graph;
-
-	memory->sound &= memory->last_id - id < (TgVertexId) memory->n;
-	memory->prefetch_self += memory->open_vertex >= 0 &&
-		memory->last_id - id == (TgVertexId) memory->open_vertex;
-	memory->prefetched = id;
-	memory->nprefetches++;
-}
-
-/* Forget what was watched. */
-static void
-memory_reset(MemoryGraph *memory)
-{
-	memory->open_vertex = -1;
-	memory->nopens = 0;
-	memset(memory->opens, 0, sizeof(int) * memory->n);
-	memory->prefetched = TG_INVALID_VERTEX;
-	memory->nprefetches = 0;
-	memory->prefetch_hits = 0;
-	memory->prefetch_self = 0;
-	memory->sound = true;
-}
-
-static MemoryGraph *
-memory_create(int n, int dims, int degree, Size codes_size)
-{
-	MemoryGraph *memory = calloc(1, sizeof(MemoryGraph));
-
-	memory->graph.shape = TG_BLOCK_SHAPE(codes_size);
-	memory->graph.open = memory_open;
-	memory->graph.distance = memory_distance;
-	memory->graph.close = memory_close;
-	memory->n = n;
-	memory->dims = dims;
-	memory->degree = degree;
-	memory->last_id = TG_INVALID_VERTEX - 1;
-	memory->keys = calloc(n, sizeof(float));
-	memory->degrees = calloc(n, sizeof(int));
-	memory->nclusters = calloc(n, sizeof(int));
-	memory->starts = calloc(n, TG_MAX_CLUSTERS);
-	memory->blocks = calloc((Size) n * degree / TG_BLOCK_LANES,
-							memory->graph.shape.block_size);
-	memory->gone = calloc(n, sizeof(bool));
-	memory->dead = calloc(n, sizeof(bool));
-	memory->opens = calloc(n, sizeof(int));
-	memory->opened = calloc(MAX_OPENED, sizeof(int));
-	memory_reset(memory);
-	return memory;
-}
-
-static void
-memory_destroy(MemoryGraph *memory)
-{
-	free(memory->keys);
-	free(memory->degrees);
-	free(memory->nclusters);
-	free(memory->starts);
-	free(memory->blocks);
-	free(memory->gone);
-	free(memory->dead);
-	free(memory->opens);
-	free(memory->opened);
-	free(memory);
-}
-
-/* Put a neighbour into a list; levels NULL for one without a direction. */
-static void
-memory_link(MemoryGraph *memory, int from, int at, int to, const uint8 *levels,
-			int bits, float a, float f, bool stale)
-{
-	const TgBlockShape *shape = &memory->graph.shape;
-	char	   *block = memory->blocks + shape->block_size *
-		((Size) from * (memory->degree / TG_BLOCK_LANES) + at / TG_BLOCK_LANES);
-	float	   *floats = (float *) (block + shape->codes_size);
-	TgVertexId *ids = (TgVertexId *) (floats + 2 * TG_BLOCK_LANES);
-	int			lane = at % TG_BLOCK_LANES;
-
-	if (levels)
-		tg_codes_set_lane((uint8 *) block, memory->dims, bits, lane, levels);
-	floats[lane] = a;
-	floats[TG_BLOCK_LANES + lane] = f;
-	ids[lane] = memory->last_id - to;
-	if (stale)
-		ids[TG_BLOCK_LANES] |= (uint32) 1 << lane;
-}
 
 /* ---- a graph of vectors, its queries and the search for them ---- */
 
@@ -413,9 +226,9 @@ static const char *const routing_names[] = {"two_stage", "guided", "greedy"};
 /* ---- what each routing does with a graph made for it ---- */
 
 /*
- * A list with estimates of our choice.  Vertex 0 is the start; its neighbours
- * have codes without a direction, so that a is the distance that the search
- * believes in.
+ * A list with estimates of our choice, that of vertex 0; its neighbours have
+ * codes without a direction, so that a is the distance that the search
+ * believes in.  The last vertex is a door: all that its list has is vertex 0.
  */
 typedef struct Handmade
 {
@@ -428,7 +241,7 @@ static Handmade
 handmade_create(const float *estimates, int count)
 {
 	Handmade	handmade = {
-		.memory = memory_create(count + 1, TG_GROUP_DIMS, TG_MAX_DEGREE,
+		.memory = memory_create(count + 2, TG_GROUP_DIMS, TG_MAX_DEGREE,
 								TG_CODES_SIZE(TG_GROUP_DIMS, 1)),
 		.table = {.ngroups = 1,.nplanes = 1}
 	};
@@ -441,12 +254,15 @@ handmade_create(const float *estimates, int count)
 		memory_link(memory, 0, i, i + 1, NULL, 1, estimates[i], 0.0f, false);
 		memory->keys[i + 1] = estimates[i];
 	}
+	memory->degrees[count + 1] = 1;
+	memory->nclusters[count + 1] = 1;
+	memory_link(memory, count + 1, 0, 0, NULL, 1, 0.0f, 0.0f, false);
 	return handmade;
 }
 
-/* Does a search open these vertices, in this order? */
+/* Does a search from the entry open these vertices, in this order? */
 static bool
-opens_in_order(Handmade *handmade, TgRouting routing, int ef,
+opens_in_order(Handmade *handmade, TgRouting routing, int ef, int entry,
 			   const int *expected, int n)
 {
 	MemoryGraph *memory = handmade->memory;
@@ -456,7 +272,7 @@ opens_in_order(Handmade *handmade, TgRouting routing, int ef,
 	handmade->table.entries = handmade->entries;
 	memory_reset(memory);
 	tg_search_begin(search, &memory->graph, &handmade->table, routing, ef);
-	tg_search_add_entry(search, memory->last_id);
+	tg_search_add_entry(search, memory->last_id - entry);
 	tg_search_run(search);
 	good = memory->sound && memory->nopens == n &&
 		memcmp(memory->opened, expected, sizeof(int) * n) == 0;
@@ -472,33 +288,33 @@ test_stages(void)
 {
 	/* Two clusters: vertices 1, 2, 3 and 4, 5; representatives 1 and 4. */
 	static const float estimates[] = {1, 5, 6, 10, 0.5f};
-	static const int greedy[] = {0, 5, 1, 2, 3, 4};
-	static const int guided[] = {0, 1, 2, 3, 4};
-	static const int two_stage[] = {0, 1, 0, 5, 2, 3, 4};
-	static const int stale[] = {0, 5, 0, 1, 2, 3, 4};
-	static const int few[] = {0, 1, 0, 5};
+	static const int greedy[] = {6, 0, 5, 1, 2, 3, 4};
+	static const int guided[] = {6, 0, 1, 2, 3, 4};
+	static const int two_stage[] = {6, 0, 1, 0, 5, 2, 3, 4};
+	static const int stale[] = {6, 0, 5, 0, 1, 2, 3, 4};
+	static const int few[] = {6, 0, 1, 0, 5};
 	Handmade	handmade = handmade_create(estimates, 5);
 	MemoryGraph *memory = handmade.memory;
 
 	memory->nclusters[0] = 2;
 	memory->starts[1] = 3;
-	ok(opens_in_order(&handmade, TG_ROUTING_GREEDY, 20, greedy, 6),
+	ok(opens_in_order(&handmade, TG_ROUTING_GREEDY, 20, 6, greedy, 7),
 	   "greedy takes the nearest of the whole list");
-	ok(opens_in_order(&handmade, TG_ROUTING_GUIDED, 20, guided, 5),
+	ok(opens_in_order(&handmade, TG_ROUTING_GUIDED, 20, 6, guided, 6),
 	   "guided takes the representatives and the nearest one's cluster");
-	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, two_stage, 7),
+	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, 6, two_stage, 8),
 	   "two_stage goes back for the rest, of a divided list only");
-	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 3, few, 4),
+	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 3, 6, few, 5),
 	   "of a small pool, what fell out is not expanded");
 
 	/* Vertex 5 came after the list was divided. */
 	memory_link(memory, 0, 4, 5, NULL, 1, 0.5f, 0.0f, true);
-	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, stale, 7),
+	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, 6, stale, 8),
 	   "every stage considers stale neighbours");
 
 	/* An undivided list has no first part. */
 	memory->nclusters[0] = 1;
-	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, greedy, 6),
+	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, 6, greedy, 7),
 	   "a list of one cluster is expanded once");
 	memory_destroy(memory);
 }
@@ -563,7 +379,7 @@ test_lists(void)
 	expected[2] = 1;
 	for (int i = 32; i <= 71; i++)
 		expected[i - 29] = i;
-	ok(opens_in_order(&handmade, TG_ROUTING_GUIDED, 1000, expected, 43),
+	ok(opens_in_order(&handmade, TG_ROUTING_GUIDED, 1000, 0, expected, 43),
 	   "a cluster that begins and ends inside blocks");
 	memory_destroy(handmade.memory);
 }
@@ -581,15 +397,15 @@ test_odd_graphs(void)
 
 	for (int i = 0; i < 7; i++)
 		memory->keys[i] = (float) i;
-	ok(opens_in_order(&handmade, TG_ROUTING_GREEDY, 20, expected, 5),
+	ok(opens_in_order(&handmade, TG_ROUTING_GREEDY, 20, 0, expected, 5),
 	   "infinite estimates and NaNs are not followed, equal ones in order");
 
 	memory->gone[3] = true;
 	memory->dead[6] = true;
-	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, without, 5),
+	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, 0, without, 5),
 	   "vertices that are gone do not stop a search");
 	memory->gone[0] = true;
-	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, without, 1),
+	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, 0, without, 1),
 	   "nor does an entry that is gone");
 	memory->gone[0] = false;
 
@@ -672,7 +488,7 @@ test_pool_of_one(void)
 static void
 test_recall(int dims, int bits, int degree)
 {
-	Sample	   *sample = sample_create(2000, dims, bits, degree, 3);
+	Sample	   *sample = sample_create(1500, dims, bits, degree, 3);
 	TgSearch   *search = tg_search_create();
 	MemoryGraph *memory = sample->memory;
 
@@ -819,6 +635,8 @@ test_widening(Sample *sample)
 				ef *= 2;
 				tg_search_widen(search, ef);
 				widenings++;
+				for (int i = 1; i < search->pool_size; i++)
+					good &= search->pool[i - 1].key <= search->pool[i].key;
 				taken = take_results(memory, search, returned);
 				good &= taken >= 0 && memory->sound;
 				total += taken;
@@ -920,9 +738,11 @@ test_reuse(Sample *sample)
 
 		reused->epoch = 2;
 		sample_search(sample, reused, query, TG_ROUTING_GREEDY, 50);
-		reused->epoch = UINT32_MAX - 2;
-		for (int i = 0; i < 5; i++)
-			sample_search(sample, reused, query, TG_ROUTING_GREEDY, 50);
+		reused->epoch = UINT32_MAX - 1;
+		for (int i = 0; i < 3; i++)
+			tg_search_begin(reused, &memory->graph, &sample->table,
+							TG_ROUTING_GREEDY, 50);
+		sample_search(sample, reused, query, TG_ROUTING_GREEDY, 50);
 		sample_search(sample, fresh, query, TG_ROUTING_GREEDY, 50);
 		same = reused->epoch == 3;
 		ok(same && fresh->stats.hops == reused->stats.hops &&

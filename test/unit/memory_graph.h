@@ -1,0 +1,203 @@
+/*-------------------------------------------------------------------------
+ *
+ * memory_graph.h
+ *	  A graph in memory for the search to walk, laid out in blocks as search.h
+ *	  describes, which watches how it is used.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TOGG_MEMORY_GRAPH_H
+#define TOGG_MEMORY_GRAPH_H
+
+#include "shim.h"
+
+#include "code/rabitq.h"
+#include "graph/search.h"
+
+/*
+ * Vertex i has the number last_id - i, so that numbers can lie at the far end
+ * of what there is.
+ */
+typedef struct MemoryGraph
+{
+	TgGraph		graph;
+	int			n;				/* vertices, with the root */
+	int			dims;
+	int			degree;			/* room of a list */
+	TgVertexId	last_id;
+
+	/* The vertices. */
+	const float *vectors;
+	float	   *keys;			/* if there are no vectors, the distances */
+	int		   *degrees;
+	int		   *nclusters;
+	uint8	   *starts;			/* [n][TG_MAX_CLUSTERS] */
+	char	   *blocks;
+	bool	   *gone;			/* open() says false */
+	bool	   *dead;			/* no rows to return */
+
+	/* The query, and what came of it. */
+	const float *query;
+	int			open_vertex;	/* -1 if none */
+	int			nopens;
+	int		   *opens;			/* of each vertex */
+	int		   *opened;			/* the first of them, in order */
+	TgVertexId	prefetched;
+	int			nprefetches;
+	int			prefetch_hits;	/* opens of what was prefetched last */
+	int			prefetch_self;	/* prefetches of the open vertex */
+	bool		sound;			/* no call that breaks the rules */
+} MemoryGraph;
+
+#define MAX_OPENED		64
+
+static inline bool
+memory_open(TgGraph *graph, TgVertexId id, TgVertexView *view)
+{
+	MemoryGraph *memory = (MemoryGraph *) graph;
+	TgVertexId	i = memory->last_id - id;
+
+	if (memory->open_vertex >= 0 || i >= (TgVertexId) memory->n)
+	{
+		memory->sound = false;
+		return false;
+	}
+	memory->prefetch_hits += memory->prefetched == id;
+	if (memory->nopens < MAX_OPENED)
+		memory->opened[memory->nopens] = i;
+	memory->nopens++;
+	memory->opens[i]++;
+	if (memory->gone[i])
+		return false;
+	memory->open_vertex = i;
+	view->id = id;
+	view->degree = memory->degrees[i];
+	view->nclusters = memory->nclusters[i];
+	view->cluster_start = memory->starts + i * TG_MAX_CLUSTERS;
+	view->blocks = memory->blocks + (Size) i *
+		(memory->degree / TG_BLOCK_LANES) * graph->shape.block_size;
+	return true;
+}
+
+static inline float
+memory_distance(TgGraph *graph, const TgVertexView *view, TgResult *result,
+				bool *live)
+{
+	MemoryGraph *memory = (MemoryGraph *) graph;
+	int			i = memory->open_vertex;
+	float		key;
+
+	if (i < 0 || memory->last_id - view->id != (TgVertexId) i)
+	{
+		memory->sound = false;
+		return 0.0f;
+	}
+	key = memory->vectors == NULL ? memory->keys[i] :
+		tg_kernels->l2sq(memory->query, memory->vectors + (Size) i * memory->dims,
+						 memory->dims);
+	result->distance = sqrt(key);
+	result->error = 0.0f;
+	result->payload = (uint64) i + 1;
+	*live = !memory->dead[i];
+	return key;
+}
+
+static inline void
+memory_close(TgGraph *graph)
+{
+	MemoryGraph *memory = (MemoryGraph *) graph;
+
+	memory->sound &= memory->open_vertex >= 0;
+	memory->open_vertex = -1;
+}
+
+static inline void
+memory_prefetch(TgGraph *graph, TgVertexId id)
+{
+	MemoryGraph *memory = (MemoryGraph *) graph;
+
+	memory->sound &= memory->last_id - id < (TgVertexId) memory->n;
+	memory->prefetch_self += memory->open_vertex >= 0 &&
+		memory->last_id - id == (TgVertexId) memory->open_vertex;
+	memory->prefetched = id;
+	memory->nprefetches++;
+}
+
+/* Forget what was watched. */
+static inline void
+memory_reset(MemoryGraph *memory)
+{
+	memory->open_vertex = -1;
+	memory->nopens = 0;
+	memset(memory->opens, 0, sizeof(int) * memory->n);
+	memory->prefetched = TG_INVALID_VERTEX;
+	memory->nprefetches = 0;
+	memory->prefetch_hits = 0;
+	memory->prefetch_self = 0;
+	memory->sound = true;
+}
+
+static inline MemoryGraph *
+memory_create(int n, int dims, int degree, Size codes_size)
+{
+	MemoryGraph *memory = calloc(1, sizeof(MemoryGraph));
+
+	memory->graph.shape = TG_BLOCK_SHAPE(codes_size);
+	memory->graph.open = memory_open;
+	memory->graph.distance = memory_distance;
+	memory->graph.close = memory_close;
+	memory->n = n;
+	memory->dims = dims;
+	memory->degree = degree;
+	memory->last_id = TG_INVALID_VERTEX - 1;
+	memory->keys = calloc(n, sizeof(float));
+	memory->degrees = calloc(n, sizeof(int));
+	memory->nclusters = calloc(n, sizeof(int));
+	memory->starts = calloc(n, TG_MAX_CLUSTERS);
+	memory->blocks = calloc((Size) n * degree / TG_BLOCK_LANES,
+							memory->graph.shape.block_size);
+	memory->gone = calloc(n, sizeof(bool));
+	memory->dead = calloc(n, sizeof(bool));
+	memory->opens = calloc(n, sizeof(int));
+	memory->opened = calloc(MAX_OPENED, sizeof(int));
+	memory_reset(memory);
+	return memory;
+}
+
+static inline void
+memory_destroy(MemoryGraph *memory)
+{
+	free(memory->keys);
+	free(memory->degrees);
+	free(memory->nclusters);
+	free(memory->starts);
+	free(memory->blocks);
+	free(memory->gone);
+	free(memory->dead);
+	free(memory->opens);
+	free(memory->opened);
+	free(memory);
+}
+
+/* Put a neighbour into a list; levels NULL for one without a direction. */
+static inline void
+memory_link(MemoryGraph *memory, int from, int at, int to, const uint8 *levels,
+			int bits, float a, float f, bool stale)
+{
+	const TgBlockShape *shape = &memory->graph.shape;
+	char	   *block = memory->blocks + shape->block_size *
+		((Size) from * (memory->degree / TG_BLOCK_LANES) + at / TG_BLOCK_LANES);
+	float	   *floats = (float *) (block + shape->codes_size);
+	TgVertexId *ids = (TgVertexId *) (floats + 2 * TG_BLOCK_LANES);
+	int			lane = at % TG_BLOCK_LANES;
+
+	if (levels)
+		tg_codes_set_lane((uint8 *) block, memory->dims, bits, lane, levels);
+	floats[lane] = a;
+	floats[TG_BLOCK_LANES + lane] = f;
+	ids[lane] = memory->last_id - to;
+	if (stale)
+		ids[TG_BLOCK_LANES] |= (uint32) 1 << lane;
+}
+
+#endif							/* TOGG_MEMORY_GRAPH_H */
