@@ -4,7 +4,7 @@
  *	  togg_check(): verify an index, as amcheck does for others.
  *
  * Takes ShareUpdateExclusiveLock on the index: reads and writes go on, VACUUM
- * waits.  Where the index is written to meanwhile, what is reported are only
+ * waits.  (On a standby, where that cannot be had, AccessShareLock.)  Where the index is written to meanwhile, what is reported are only
  * faults that no write in progress explains.
  *
  *-------------------------------------------------------------------------
@@ -18,6 +18,7 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xlog.h"
 #include "catalog/index.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -296,10 +297,12 @@ togg_check(PG_FUNCTION_ARGS)
 	CheckState	state = {0};
 	ItemPointerData *tids = NULL;
 	int64		capacity = 0;
+	LOCKMODE	lockmode;
 
 	InitMaterializedSRF(fcinfo, 0);
 	state.result = (ReturnSetInfo *) fcinfo->resultinfo;
-	state.index = tg_open_index(PG_GETARG_OID(0), ShareUpdateExclusiveLock);
+	lockmode = RecoveryInProgress() ? AccessShareLock : ShareUpdateExclusiveLock;
+	state.index = tg_open_index(PG_GETARG_OID(0), lockmode);
 	state.tg = tg_index_copy(tg_index_get(state.index));
 	state.nblocks = RelationGetNumberOfBlocks(state.index);
 	if (heapallindexed)
@@ -319,6 +322,6 @@ togg_check(PG_FUNCTION_ARGS)
 	if (heapallindexed)
 		check_heap(&state);
 
-	relation_close(state.index, ShareUpdateExclusiveLock);
+	relation_close(state.index, lockmode);
 	return (Datum) 0;
 }

@@ -20,6 +20,7 @@
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "miscadmin.h"
 
 #include "graph/prune.h"
@@ -269,6 +270,12 @@ tg_aminsert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 												  "togg insert",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
+
+	/*
+	 * VACUUM must see us coming: see TgSlotHeader.  CREATE INDEX CONCURRENTLY
+	 * inserts without having a transaction ID so far.
+	 */
+	(void) GetTopTransactionId();
 
 	tg_insert_row(index, values[0], isnull[0], tid);
 	MemoryContextSwitchTo(old);

@@ -92,7 +92,7 @@ tg_rotate(const TgRotation *rotation, const float *in, float *out)
 		tg_kernels->hadamard(start, window);
 		for (int i = 0; i < window; i++)
 			start[i] *= scale;
-		if (window < dims)
+		if (round == TG_ROTATION_ROUNDS / 2 - 1 && window < dims)
 			mix_halves(out, dims);
 	}
 }

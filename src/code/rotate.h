@@ -11,10 +11,10 @@
  *	- a fast Walsh-Hadamard transform of a window whose width is the largest
  *	  power of two that fits; the windows of odd rounds end at the last
  *	  dimension, so that together they cover all and no padding is needed;
- *	- unless the window covers all: sums and differences of the two halves,
- *	  which mix what the windows keep apart.
  *
- * Every step is orthogonal: distances and inner products are kept.
+ * and, unless the window covers all, half-way sums and differences of the two
+ * halves, which mix what the windows keep apart.  Every step is orthogonal:
+ * distances and inner products are kept.
  *
  *-------------------------------------------------------------------------
  */

@@ -219,7 +219,7 @@ search_graph(Construction *c, const float *query)
 													  vector_of(c, fresh[i]),
 													  c->dims, limit);
 
-			if (distance < limit)
+			if (c->pool_size < c->ef || distance < limit)
 			{
 				int			at = pool_insert(c, distance, fresh[i]);
 
@@ -435,7 +435,7 @@ make_reachable(Construction *c)
 
 	/*
 	 * Vertices whose surroundings have no link to spare wait for another
-	 * round with a larger pool.
+	 * round with a larger pool, up to one that holds all.
 	 */
 	while (again)
 	{
@@ -452,6 +452,8 @@ make_reachable(Construction *c)
 			else
 				again = true;
 		}
+		if (again && c->ef > c->n)
+			break;
 		if (again)
 		{
 			c->ef *= 2;

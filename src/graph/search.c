@@ -15,7 +15,8 @@
  *
  *	Stage 2, optimized greedy algorithm.  Candidates that stage 1 expanded in
  *	part become unexpanded again (the paper's reset) and are expanded with the
- *	rest of their list when their turn comes; all others with the whole list.
+ *	rest of their list when their turn comes, unless nothing in it was near
+ *	enough to enter the pool by now; all others with the whole list.
  *	It ends when nothing in the pool is unexpanded.
  *
  * The pool is ordered by estimates.  A vertex's exact distance, computed when
@@ -36,9 +37,10 @@
 #define PART_NONE		(-1)	/* expanded */
 #define PART_ALL		(-2)	/* not expanded yet */
 #define PART_AGAIN		(-3)	/* all again, after widening; not a result */
+#define PART_ENTRY		(-4)	/* not expanded yet, and whole in any stage */
 
-/* Stage 1 ends when this many of the best candidates are expanded. */
-#define STAGE1_WIDTH	2
+/* Stage 1 ends when as many of the best candidates as this are expanded. */
+#define STAGE1_WIDTH	1
 
 #define INITIAL_VISITED		1024
 #define INITIAL_CAPACITY	256
@@ -305,7 +307,10 @@ tg_search_add_entry(TgSearch *search, TgVertexId id)
 	 * with the largest they are also the first to leave a full pool.
 	 */
 	if (search->pool_size < search->ef && visited_add(search, id))
+	{
 		pool_insert(search, FLT_MAX, id);
+		search->pool[search->pool_size - 1].part = PART_ENTRY;
+	}
 }
 
 /*
@@ -353,6 +358,30 @@ guided_lanes(const TgVertexView *view, int c, int first)
 }
 
 /*
+ * Of the lanes of a list, keep those that stage 1 evaluates when it follows
+ * cluster c.  Returns the least estimate among the others.
+ */
+static float
+leave_out(TgGraph *graph, const TgVertexView *view, int c, uint32 *lanes,
+		  const float *estimates)
+{
+	float		least = INFINITY;
+
+	for (int b = 0; b * TG_BLOCK_LANES < view->degree; b++)
+	{
+		TgBlockView block = tg_view_block(&graph->shape, view, b);
+		uint32		kept = block.stale |
+			guided_lanes(view, c, b * TG_BLOCK_LANES);
+
+		for (uint32 left = lanes[b] & ~kept; left != 0; left &= left - 1)
+			least = Min(least,
+						estimates[b * TG_BLOCK_LANES + __builtin_ctz(left)]);
+		lanes[b] &= kept;
+	}
+	return least;
+}
+
+/*
  * Offer the chosen lanes of a scored block to the pool.
  */
 static inline void
@@ -371,21 +400,36 @@ offer_lanes(TgSearch *search, const TgBlockView *block, uint32 lanes,
 }
 
 /*
- * Move the cursor to the next of the first limit candidates that is to be
- * expanded: one not expanded at all or, with partial, one that is not
- * expanded in full.  False if there is none.
+ * Is there anything to expand of a candidate?  In stage 2 (not guided) that is
+ * also what stage 1 left out, if some of it could still enter the pool.
  */
 static inline bool
-advance(TgSearch *search, int limit, bool partial)
+is_open(const TgSearch *search, const TgCandidate *candidate, bool guided)
 {
-	for (; search->cursor < limit; search->cursor++)
+	switch (candidate->part)
 	{
-		int			part = search->pool[search->cursor].part;
-
-		if (part == PART_ALL || (partial && part != PART_NONE))
+		case PART_NONE:
+			return false;
+		case PART_ALL:
+		case PART_AGAIN:
+		case PART_ENTRY:
 			return true;
+		default:
+			return !guided && candidate->rest < pool_limit(search);
 	}
-	return false;
+}
+
+/*
+ * Move the cursor to the next of the first limit candidates that is to be
+ * expanded.  False if there is none.
+ */
+static inline bool
+advance(TgSearch *search, int limit, bool guided)
+{
+	while (search->cursor < limit &&
+		   !is_open(search, &search->pool[search->cursor], guided))
+		search->cursor++;
+	return search->cursor < limit;
 }
 
 /*
@@ -418,7 +462,7 @@ expand(TgSearch *search, bool guided)
 
 	key = graph->distance(graph, &view, &result, &live);
 	search->stats.distances++;
-	if (part == PART_ALL)
+	if (part == PART_ALL || part == PART_ENTRY)
 	{
 		expanded_add(search, id, key);
 		if (live)
@@ -443,31 +487,25 @@ expand(TgSearch *search, bool guided)
 
 	/* A list of one cluster has nothing to guide by. */
 	if (view.nclusters < 2)
-	{
-		guided = false;
 		part = PART_ALL;
-	}
-	if (guided)
+	else if (guided && part == PART_ALL)
 	{
 		part = nearest_cluster(&view, estimates);
 		candidate->part = (int8) part;
+		candidate->rest = leave_out(graph, &view, part, lanes, estimates);
 		search->stats.stage1_hops++;
 	}
+	else if (part >= 0)
+		for (int b = 0; b < nblocks; b++)
+			lanes[b] &= ~guided_lanes(&view, part, b * TG_BLOCK_LANES);
 
 	for (int b = 0; b < nblocks; b++)
 	{
 		TgBlockView block = tg_view_block(&graph->shape, &view, b);
-		uint32		offered = lanes[b];
 
-		if (guided)
-			offered &= guided_lanes(&view, part, b * TG_BLOCK_LANES) |
-				block.stale;
-		else if (part >= 0)
-			offered &= ~guided_lanes(&view, part, b * TG_BLOCK_LANES);
-		offer_lanes(search, &block, offered,
-					&estimates[b * TG_BLOCK_LANES]);
+		offer_lanes(search, &block, lanes[b], &estimates[b * TG_BLOCK_LANES]);
 	}
-	if (graph->prefetch && advance(search, search->pool_size, !guided))
+	if (graph->prefetch && advance(search, search->pool_size, guided))
 		graph->prefetch(graph, search->pool[search->cursor].id);
 	graph->close(graph);
 }
@@ -480,7 +518,7 @@ tg_search_run(TgSearch *search)
 		int			width = search->routing == TG_ROUTING_GUIDED ?
 			search->ef : STAGE1_WIDTH;
 
-		while (advance(search, Min(width, search->pool_size), false))
+		while (advance(search, Min(width, search->pool_size), true))
 		{
 			tg_check_interrupts();
 			expand(search, true);
@@ -489,7 +527,7 @@ tg_search_run(TgSearch *search)
 	}
 	if (search->routing != TG_ROUTING_GUIDED)
 	{
-		while (advance(search, search->pool_size, true))
+		while (advance(search, search->pool_size, false))
 		{
 			tg_check_interrupts();
 			expand(search, false);
@@ -528,7 +566,7 @@ tg_search_widen(TgSearch *search, int ef)
 			search->pool[i].part = PART_AGAIN;
 		}
 	}
-	while (advance(search, search->pool_size, true))
+	while (advance(search, search->pool_size, false))
 	{
 		tg_check_interrupts();
 		expand(search, false);

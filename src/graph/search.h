@@ -126,6 +126,7 @@ typedef struct TgCandidate
 {
 	float		key;			/* estimated squared distance */
 	TgVertexId	id;
+	float		rest;			/* least estimate that stage 1 left out */
 	int8		part;			/* what is left to expand: see search.c */
 } TgCandidate;
 

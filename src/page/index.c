@@ -65,6 +65,26 @@ tg_page_check(Relation index, Buffer buffer, TgPageKind kind)
 						 "The page is not one of kind %d.", kind);
 }
 
+BlockNumber
+tg_slot_stripe(Relation index, const TgLayout *layout, TgVertexId id,
+			   BlockNumber *nblocks)
+{
+	BlockNumber stripe = tg_id_stripe(layout, id);
+
+	/* An id read from a damaged page may be anything. */
+	if (unlikely((uint64) stripe + layout->stripe_pages > *nblocks))
+	{
+		*nblocks = RelationGetNumberOfBlocks(index);
+		if ((uint64) stripe + layout->stripe_pages > *nblocks)
+			tg_report_corruption(index, stripe,
+								 "There is a link to slot %u, but the index ends at block %u.",
+								 id, *nblocks);
+	}
+	if (unlikely(stripe == TG_METAPAGE_BLKNO))
+		tg_report_corruption(index, stripe, "There is a link to slot %u.", id);
+	return stripe;
+}
+
 void
 tg_meta_check(Relation index, const TgMetaPage *meta)
 {
@@ -87,16 +107,20 @@ tg_meta_check(Relation index, const TgMetaPage *meta)
 	if (meta->degree == 0 || meta->degree > TG_MAX_DEGREE ||
 		meta->degree % TG_BLOCK_LANES != 0 ||
 		meta->clusters > TG_MAX_CLUSTERS ||
+		meta->ef_construction < 1 ||
+		meta->ef_construction > TG_MAX_EF_CONSTRUCTION ||
 		meta->metric < TG_METRIC_L2 || meta->metric > TG_METRIC_COSINE ||
 		meta->dims > TG_MAX_DIMS ||
 		(meta->dims > 0 &&
 		 (meta->bits < 1 || meta->bits > TG_MAX_BITS ||
 		  meta->storage < TG_STORAGE_FLOAT ||
-		  meta->storage > TG_STORAGE_HALF)))
+		  meta->storage > TG_STORAGE_HALF ||
+		  !(meta->max_norm >= 0))))
 		tg_report_corruption(index, TG_METAPAGE_BLKNO,
-							 "The metapage says: metric %u, %u dimensions, storage %u, %u bits, degree %u, %u clusters.",
+							 "The metapage says: metric %u, %u dimensions, storage %u, %u bits, degree %u, %u clusters, ef_construction %u.",
 							 meta->metric, meta->dims, meta->storage,
-							 meta->bits, meta->degree, meta->clusters);
+							 meta->bits, meta->degree, meta->clusters,
+							 meta->ef_construction);
 }
 
 TgMetaPage

@@ -90,6 +90,9 @@ typedef enum TgStorage
 	TG_STORAGE_HALF = 2			/* half precision, with a bound on its error */
 } TgStorage;
 
+/* Largest candidate pool of an insert: bounds what a metapage may ask for. */
+#define TG_MAX_EF_CONSTRUCTION		10000
+
 /* What a slot holds. */
 typedef enum TgSlotKind
 {
@@ -107,11 +110,13 @@ typedef enum TgSlotKind
 /*
  * Head of a slot's list part.
  *
- * A vertex whose rows are all gone is marked dead with the next transaction ID
- * of that moment in xid; once no transaction that old runs, nobody can be
- * about to link to it, and VACUUM may unlink it and free the slot.  A free
- * slot's xid says when it was freed: it is reused only when every scan that
- * might still hold its id is gone.
+ * A vertex whose rows are all gone is marked dead, with the newest transaction
+ * ID of that moment in xid.  Who inserts has a transaction ID before it looks
+ * for neighbours.  So once no transaction up to xid runs, nobody can be about
+ * to link to the vertex, and VACUUM may unlink it and free the slot; the same
+ * must be true again, of the moment it was freed, before it is reused.  Scans
+ * may still hold the id then: they find a free slot, or a vertex that they
+ * read as what it is now.
  */
 typedef struct TgSlotHeader
 {

@@ -70,6 +70,14 @@ extern void tg_report_corruption(Relation index, BlockNumber block,
 								 const char *detail,...)
 			pg_attribute_noreturn() pg_attribute_printf(3, 4);
 
+/*
+ * Where a slot's list part (or its first page) is.  Raises an error for a slot
+ * that the index cannot have.  *nblocks is how long the index is known to be,
+ * brought up to date where that is not enough; 0 at first.
+ */
+extern BlockNumber tg_slot_stripe(Relation index, const TgLayout *layout,
+								  TgVertexId id, BlockNumber *nblocks);
+
 /* ---------- reader.c: walking the graph on pages ---------- */
 
 /*
@@ -82,6 +90,7 @@ typedef struct TgReader
 	TgGraph		graph;			/* first, so that it can be cast */
 	Relation	index;
 	TgLayout	layout;
+	BlockNumber nblocks;		/* of the index, at least */
 	Buffer		list_buffer;
 	Buffer		vector_buffer;
 	const TgSlotHeader *header; /* of the open slot */

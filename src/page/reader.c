@@ -85,20 +85,13 @@ prefetch_bytes(const char *start, Size size)
 		__builtin_prefetch(start + i);
 }
 
-/*
- * Block of a slot's part.  An id read from a damaged page may be anything;
- * InvalidBlockNumber would even extend the index.
- */
+/* Block of a slot's part. */
 static inline BlockNumber
 part_block(TgReader *reader, const TgPart *part, TgVertexId id)
 {
-	BlockNumber stripe = tg_id_stripe(&reader->layout, id);
-
-	if (unlikely(stripe == TG_METAPAGE_BLKNO ||
-				 stripe > MaxBlockNumber - reader->layout.stripe_pages))
-		tg_report_corruption(reader->index, stripe,
-							 "A list links to slot %u.", id);
-	return stripe + tg_part_page(part, tg_id_place(&reader->layout, id));
+	return tg_slot_stripe(reader->index, &reader->layout, id,
+						  &reader->nblocks) +
+		tg_part_page(part, tg_id_place(&reader->layout, id));
 }
 
 /*
@@ -177,10 +170,10 @@ reader_close(TgGraph *graph)
 }
 
 /*
- * A slot that was a vertex when somebody linked to it is one until all who
- * may have read that link are gone (see TgSlotHeader), except on a standby,
- * where VACUUM's work is replayed under running scans: there the slot may be
- * free by now, or another vertex, which then is read as what it is.
+ * The slot may have been freed, or reused for another vertex, since the scan
+ * read a link to it.  That does no harm: a vertex is read as what it is now,
+ * all under one lock, and rows newer than the scan's snapshot are not visible
+ * to it.
  */
 static bool
 reader_open(TgGraph *graph, TgVertexId id, TgVertexView *view)

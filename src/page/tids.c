@@ -248,6 +248,20 @@ tg_unranked_add(Relation index, TgUnranked kind, ItemPointer tid)
 }
 
 /*
+ * A chain that has had more slots than the index leads back into itself.
+ */
+static void
+check_chain_length(Relation index, const TgLayout *layout, TgVertexId id,
+				   uint64 nslots)
+{
+	if (nslots % 1024 == 0 &&
+		nslots > (uint64) RelationGetNumberOfBlocks(index) *
+		layout->stripe_slots)
+		tg_report_corruption(index, tg_id_stripe(layout, id),
+							 "Slot %u is in a chain that has no end.", id);
+}
+
+/*
  * Collect a chain's heap TIDs after the n that are there.  Returns the new
  * number, or -1 if the chain changed under us.
  */
@@ -255,11 +269,14 @@ static int64
 chain_collect(TgReader *reader, TgVertexId owner, TgVertexId next,
 			  ItemPointerData **tids, int64 *capacity, int64 n)
 {
+	uint64		nslots = 0;
+
 	while (next != TG_INVALID_VERTEX)
 	{
 		const TgSlotHeader *header;
 
 		CHECK_FOR_INTERRUPTS();
+		check_chain_length(reader->index, &reader->layout, next, ++nslots);
 		header = tg_reader_open_slot(reader, next);
 		if (header->kind != TG_SLOT_TIDS || header->owner != owner)
 		{
@@ -379,6 +396,7 @@ tg_tids_unlink(Relation index, const TgLayout *layout, TgVertexId id,
 	ChainHead	head;
 	TgVertexId	next;
 	TgVertexId	at;
+	uint64		nslots = 0;
 
 	if (is_unranked(owner))
 	{
@@ -400,6 +418,7 @@ tg_tids_unlink(Relation index, const TgLayout *layout, TgVertexId id,
 		TgSlotHeader *header;
 		TgVertexId	after;
 
+		check_chain_length(index, layout, at, ++nslots);
 		tg_edit_begin(&edit, index, layout, at);
 		header = tg_edit_header(&edit);
 		if (header->kind != TG_SLOT_TIDS || header->owner != owner)

@@ -19,7 +19,8 @@
 #define PAGE_HAS_ROOM		(BLCKSZ / 2)
 
 /*
- * The newest transaction that may be running and was so before now.
+ * The newest transaction ID given out so far: no transaction that has one and
+ * runs now has a later one.
  */
 uint64
 tg_stamp_now(void)
@@ -319,7 +320,8 @@ void
 tg_edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
 			  TgVertexId id)
 {
-	BlockNumber stripe = tg_id_stripe(layout, id);
+	BlockNumber nblocks = 0;
+	BlockNumber stripe = tg_slot_stripe(index, layout, id, &nblocks);
 	int			place = tg_id_place(layout, id);
 	BlockNumber first = stripe + tg_part_page(&layout->list, place);
 	Page		page;
