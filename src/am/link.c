@@ -293,7 +293,7 @@ has_link(const TgLayout *layout, const TgSlotHeader *header, TgVertexId id)
 /*
  * Have self link to a vertex, in place of a neighbour that nobody is led to
  * through self.  Returns false if there is no such neighbour, or the vertex
- * is gone.
+ * is gone or dying: nobody may link to it then.
  */
 static bool
 adopt(TgLinker *linker, TgVertexId id)
@@ -320,6 +320,8 @@ adopt(TgLinker *linker, TgVertexId id)
 		return false;
 	meet(&graph->reader.graph, &view, &result, &live);
 	graph->reader.graph.close(&graph->reader.graph);
+	if (!live)
+		return false;
 	tg_rotate(&info->rotation, graph->met[result.payload].inner,
 			  linker->other_rotated);
 	adopted.id = id;

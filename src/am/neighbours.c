@@ -20,7 +20,7 @@ tg_list_maker_init(TgListMaker *maker, const TgIndex *info)
 	maker->residual = palloc(sizeof(float) * dims);
 	maker->centre = palloc(sizeof(float) * dims);
 	maker->clusters = palloc(sizeof(float) *
-							 TG_CLUSTER_SCRATCH(Max(info->meta.clusters, 1), dims));
+							 TG_CLUSTER_SCRATCH(info->meta.clusters, dims));
 	maker->vectors = palloc(sizeof(float *) * info->layout.degree);
 	maker->order = palloc(sizeof(uint16) * info->layout.degree);
 	maker->coded.levels = palloc(dims);

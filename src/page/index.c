@@ -106,7 +106,7 @@ tg_meta_check(Relation index, const TgMetaPage *meta)
 				 errhint("Please REINDEX it.")));
 	if (meta->degree == 0 || meta->degree > TG_MAX_DEGREE ||
 		meta->degree % TG_BLOCK_LANES != 0 ||
-		meta->clusters > TG_MAX_CLUSTERS ||
+		meta->clusters < 1 || meta->clusters > TG_MAX_CLUSTERS ||
 		meta->ef_construction < 1 ||
 		meta->ef_construction > TG_MAX_EF_CONSTRUCTION ||
 		meta->metric < TG_METRIC_L2 || meta->metric > TG_METRIC_COSINE ||
