@@ -261,6 +261,26 @@ check_chain_length(Relation index, const TgLayout *layout, TgVertexId id,
 							 "Slot %u is in a chain that has no end.", id);
 }
 
+/* VACUUM does not change a chain this often while it is walked once. */
+#define MAX_RESTARTS	1000
+
+/*
+ * A walk met a slot that is not of the chain and has to start again.  If that
+ * goes on for ever, no concurrent VACUUM is the reason.
+ */
+static void
+check_restarts(Relation index, TgVertexId owner, int restarts)
+{
+	if (restarts > MAX_RESTARTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" contains a broken chain of heap TIDs",
+						RelationGetRelationName(index)),
+				 errdetail("A slot in the chain of slot %u is not its own.",
+						   owner),
+				 errhint("Please REINDEX it.")));
+}
+
 /*
  * Collect a chain's heap TIDs after the n that are there.  Returns the new
  * number, or -1 if the chain changed under us.
@@ -316,15 +336,18 @@ int64
 tg_tids_collect(TgReader *reader, TgVertexId id, ItemPointerData **tids,
 				int64 *capacity)
 {
+	int			restarts = 0;
 	int64		n;
 
 	ensure_capacity(tids, capacity,
 					Max(reader->layout.vertex_tids, reader->layout.slot_tids));
 	do
 	{
-		const TgSlotHeader *header = tg_reader_open_slot(reader, id);
+		const TgSlotHeader *header;
 		TgVertexId	next = TG_INVALID_VERTEX;
 
+		check_restarts(reader->index, id, restarts++);
+		header = tg_reader_open_slot(reader, id);
 		n = 0;
 		if (header->kind == TG_SLOT_VERTEX)
 		{
@@ -345,16 +368,19 @@ tg_unranked_collect(Relation index, TgUnranked kind, ItemPointerData **tids,
 {
 	TgLayout	layout;
 	TgReader	reader;
+	int			restarts = 0;
 	int64		n;
 
 	tg_layout_init_unranked(&layout);
 	tg_reader_init(&reader, index, &layout);
 	ensure_capacity(tids, capacity, layout.slot_tids);
 	do
+	{
+		check_restarts(index, TG_UNRANKED_OWNER(kind), restarts++);
 		n = chain_collect(&reader, TG_UNRANKED_OWNER(kind),
 						  tg_meta_read(index).unranked[kind],
 						  tids, capacity, 0);
-	while (n < 0);
+	} while (n < 0);
 	tg_reader_free(&reader);
 	return n;
 }
