@@ -34,8 +34,8 @@
 
 #include "graph/construct.h"
 
-#if PG_VERSION_NUM < 140000
-#error "togg needs PostgreSQL 14 or later"
+#if PG_VERSION_NUM < 150000
+#error "togg needs PostgreSQL 15 or later"
 #endif
 
 /* Phases in pg_stat_progress_create_index. */

@@ -470,8 +470,9 @@ tg_linker_link(TgLinker *linker, TgVertexId id, const TgVertexId *own,
 }
 
 /*
- * How superfluous an entry point is beside the others: squared distance to the
- * nearest of them, in proportion to that from the root.
+ * How little superfluous an entry point is beside the others: squared distance
+ * to the nearest of them.  Keeping the least of these large spreads the entry
+ * points over all regions there are, as far as they reach.
  */
 static float
 isolation(const TgLinker *linker, const TgMet *points, int n, int which)
@@ -487,8 +488,7 @@ isolation(const TgLinker *linker, const TgMet *points, int n, int which)
 
 			nearest = Min(nearest, distance);
 		}
-	return nearest / tg_kernels->l2sq(points[which].inner,
-									  linker->info->root_inner, dims);
+	return nearest;
 }
 
 /*
@@ -567,7 +567,7 @@ may_be_entry_point(TgLinker *linker, const TgMet *root, TgVertexId *ids, int *n)
 		nearest = Min(nearest, estimates[lane]);
 	}
 	reader->graph.close(&reader->graph);
-	return nearest > least * root->distance;
+	return nearest > least;
 }
 
 void
@@ -582,8 +582,10 @@ tg_linker_link_root(TgLinker *linker, bool must)
 	root.distance = tg_kernels->l2sq(linker->graph.query, info->root_inner,
 									 info->geometry.inner_dims);
 	may = may_be_entry_point(linker, &root, ids, &n);
+	if (!may && !must)
+		return;
 	if (n < linker->layout->degree)
 		link_one(linker, &root, false);
-	else if (may || must)
+	else
 		replace_entry_point(linker, &root, ids, n, must);
 }

@@ -3,9 +3,9 @@
  * repair.c
  *	  Keeping the graph whole when vertices leave it.
  *
- * A link to a vertex that leaves is replaced by a link to the nearest of that
- * vertex's own neighbours that the list does not have, coded anew for its
- * holder.  That keeps lists full and local, but may cut off what only the
+ * A link to a vertex that leaves is replaced by a link to that of its own
+ * neighbours that is nearest to it and not in the list yet, coded anew for the
+ * list's holder.  That keeps lists full and local, but may cut off what only the
  * vertex led to: so all that can be reached from the root is marked once, and
  * each living vertex that cannot be is linked in as an insert would do it.
  *
@@ -58,7 +58,7 @@ typedef struct Repair
 	float	   *holder_rotated;
 	float	   *inner;			/* scratch */
 	float	   *rotated;		/* scratch */
-	TgScoreTable table;			/* of the holder */
+	TgScoreTable table;			/* of the dead vertex */
 } Repair;
 
 static void
@@ -102,23 +102,27 @@ is_present(const Repair *repair, TgVertexId id)
 }
 
 /*
- * Of a dead vertex's neighbours, the one that looks nearest to the holder and
- * could take its place.
+ * Of a dead vertex's neighbours, the one that looks nearest to it and could
+ * take its place.  (The nearest to the holder would make lists draw in with
+ * every generation, and lose the links that lead far.)
  */
 static TgVertexId
 nearest_substitute(Repair *repair, TgVertexId dead)
 {
+	const TgIndex *tg = repair->tg;
 	TgGraph    *graph = &repair->reader.graph;
 	TgVertexId	best = TG_INVALID_VERTEX;
 	float		best_estimate = INFINITY;
-	float		base;
 	TgVertexView view;
 
 	if (!graph->open(graph, dead, &view))
 		return TG_INVALID_VERTEX;
 	read_inner(repair, dead, repair->inner);
-	base = tg_kernels->l2sq(repair->inner, repair->holder_inner,
-							repair->tg->geometry.inner_dims);
+	tg_rotate(&tg->rotation, repair->inner, repair->rotated);
+	for (int i = 0; i < tg->geometry.inner_dims; i++)
+		repair->rotated[i] -= tg->root_rotated[i];
+	tg_table_build(&repair->table, tg->geometry.inner_dims, tg->layout.bits,
+				   repair->rotated);
 	for (int b = 0; b * TG_BLOCK_LANES < view.degree; b++)
 	{
 		TgBlockView block = tg_view_block(&graph->shape, &view, b);
@@ -126,7 +130,7 @@ nearest_substitute(Repair *repair, TgVertexId dead)
 								TG_BLOCK_LANES);
 		float		estimates[TG_BLOCK_LANES];
 
-		tg_kernels->score(&repair->table, block.codes, block.a, block.f, base,
+		tg_kernels->score(&repair->table, block.codes, block.a, block.f, 0.0f,
 						  INFINITY, estimates);
 		for (int i = 0; i < lanes; i++)
 			if (estimates[i] < best_estimate &&
@@ -202,14 +206,9 @@ static void
 repair_links(Repair *repair)
 {
 	const TgIndex *tg = repair->tg;
-	int			dims = tg->geometry.inner_dims;
 	int			nlinks = repair->npresent;
 
 	tg_rotate(&tg->rotation, repair->holder_inner, repair->holder_rotated);
-	for (int i = 0; i < dims; i++)
-		repair->rotated[i] = repair->holder_rotated[i] - tg->root_rotated[i];
-	tg_table_build(&repair->table, dims, tg->layout.bits, repair->rotated);
-
 	for (int i = 0; i < nlinks; i++)
 	{
 		TgVertexId	dead = repair->present[i];
@@ -352,6 +351,11 @@ link_in(Reach *reach, TgVertexId id)
 
 		linker = tg_linker_create(reach->index, tg);
 		met = tg_linker_search(linker, inner, tg->meta.ef_construction, &n);
+
+		/* It may have come within reach since, by its neighbours' doing. */
+		for (int i = 0; i < n; i++)
+			if (met[i].id == id)
+				memmove(&met[i], &met[i + 1], sizeof(TgMet) * (--n - i));
 		linked = tg_linker_link(linker, id, own, view.degree, met,
 								Min(n, tg->layout.degree));
 		tg_linker_link_root(linker, !linked);

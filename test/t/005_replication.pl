@@ -57,6 +57,7 @@ sub is_same
 		"$name: the standby answers as the primary does");
 	is_complete($standby, 'data', '<->', '{' . join(',', (0.5) x 16) . '}',
 		"$name, standby");
+	is_sound($standby, 'data_idx', "$name, standby");
 	return;
 }
 

@@ -136,7 +136,7 @@ judge('fresh', 'truncated in its own transaction');
 $node->safe_psql('postgres', 'VACUUM fresh');
 judge('fresh', 'truncated in its own transaction, vacuumed');
 
-# The same with COPY, which then may do without WAL.
+# With wal_level = minimal, as here, all of that was done without WAL.
 $node->stop('immediate');
 $node->start;
 judge('fresh', 'truncated in its own transaction, after a crash');

@@ -246,6 +246,7 @@ for my $damage (@damages)
 	my ($dims) = @{ $kinds{ $damage->{kind} } };
 	my $table = $damage->{table};
 	my $query = '{' . join(',', (0.5) x $dims) . '}';
+	my $log_end = -s $node->logfile;
 	my ($status, $out, $err) =
 	  $node->psql('postgres', <<"SQL", on_error_stop => 0);
 \\set VERBOSITY verbose
@@ -282,7 +283,8 @@ SQL
 	push @bad, 'not repaired' unless $out =~ /whole again 0/;
 	ok(!@bad, $damage->{name})
 	  or diag(join "\n", @bad, $err);
-	$node->poll_query_until('postgres', 'SELECT true') if grep { $_ eq 'crash' } @bad;
+	$node->wait_for_log(qr/ready to accept connections/, $log_end)
+	  if grep { $_ eq 'crash' } @bad;
 }
 note("errors: @{[ map { \"$_ $seen{$_}\" } sort keys %seen ]}");
 ok($seen{XX002}, 'damage is reported as a damaged index');

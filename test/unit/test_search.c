@@ -226,9 +226,11 @@ static const char *const routing_names[] = {"two_stage", "guided", "greedy"};
 /* ---- what each routing does with a graph made for it ---- */
 
 /*
- * A list with estimates of our choice, that of vertex 0; its neighbours have
- * codes without a direction, so that a is the distance that the search
- * believes in.  The last vertex is a door: all that its list has is vertex 0.
+ * A list with estimates of our choice, that of vertex 0, which is so far from
+ * the query as key says; its neighbours have codes without a direction, so
+ * that key + a is the distance that the search believes in.  The last vertex
+ * is a door: all that its list has is vertex 0.  An entry's list is always
+ * expanded whole, so it takes a door to see what stage 1 makes of vertex 0.
  */
 typedef struct Handmade
 {
@@ -238,7 +240,7 @@ typedef struct Handmade
 } Handmade;
 
 static Handmade
-handmade_create(const float *estimates, int count)
+handmade_create(float key, const float *estimates, int count)
 {
 	Handmade	handmade = {
 		.memory = memory_create(count + 2, TG_GROUP_DIMS, TG_MAX_DEGREE,
@@ -247,16 +249,18 @@ handmade_create(const float *estimates, int count)
 	};
 	MemoryGraph *memory = handmade.memory;
 
+	memory->keys[0] = key;
 	memory->degrees[0] = count;
 	memory->nclusters[0] = 1;
 	for (int i = 0; i < count; i++)
 	{
-		memory_link(memory, 0, i, i + 1, NULL, 1, estimates[i], 0.0f, false);
+		memory_link(memory, 0, i, i + 1, NULL, 1, estimates[i] - key, 0.0f,
+					false);
 		memory->keys[i + 1] = estimates[i];
 	}
 	memory->degrees[count + 1] = 1;
 	memory->nclusters[count + 1] = 1;
-	memory_link(memory, count + 1, 0, 0, NULL, 1, 0.0f, 0.0f, false);
+	memory_link(memory, count + 1, 0, 0, NULL, 1, key, 0.0f, false);
 	return handmade;
 }
 
@@ -290,33 +294,144 @@ test_stages(void)
 	static const float estimates[] = {1, 5, 6, 10, 0.5f};
 	static const int greedy[] = {6, 0, 5, 1, 2, 3, 4};
 	static const int guided[] = {6, 0, 1, 2, 3, 4};
-	static const int two_stage[] = {6, 0, 1, 0, 5, 2, 3, 4};
-	static const int stale[] = {6, 0, 5, 0, 1, 2, 3, 4};
-	static const int few[] = {6, 0, 1, 0, 5};
-	Handmade	handmade = handmade_create(estimates, 5);
+	static const int entry[] = {0, 5, 1, 2, 3, 4};
+	static const int two_stage[] = {6, 0, 0, 5, 1, 2, 3, 4};
+	static const int few[] = {6, 0, 0, 5, 1};
+	Handmade	handmade = handmade_create(0.0f, estimates, 5);
 	MemoryGraph *memory = handmade.memory;
 
 	memory->nclusters[0] = 2;
 	memory->starts[1] = 3;
 	ok(opens_in_order(&handmade, TG_ROUTING_GREEDY, 20, 6, greedy, 7),
 	   "greedy takes the nearest of the whole list");
+
+	/* Vertex 5 is no representative, and not of vertex 1's cluster. */
 	ok(opens_in_order(&handmade, TG_ROUTING_GUIDED, 20, 6, guided, 6),
 	   "guided takes the representatives and the nearest one's cluster");
+
+	/*
+	 * Stage 1 expands vertex 0 in part.  That brings nothing nearer than
+	 * vertex 0 itself, so stage 1 is over, and stage 2 begins with the rest.
+	 */
 	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, 6, two_stage, 8),
 	   "two_stage goes back for the rest, of a divided list only");
+
+	/* Of 0, 1 and 2 in the pool, 5 turns 2 out. */
 	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 3, 6, few, 5),
 	   "of a small pool, what fell out is not expanded");
 
-	/* Vertex 5 came after the list was divided. */
+	/* With vertex 0 as the entry, vertex 5 is not left out. */
+	ok(opens_in_order(&handmade, TG_ROUTING_GUIDED, 20, 0, entry, 6),
+	   "guided expands an entry whole");
+	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, 0, entry, 6),
+	   "two_stage expands an entry whole, and once");
+
+	/*
+	 * Vertex 5 came after the list was divided: stage 1 takes it with the
+	 * cluster, and as nothing is left out there is nothing to go back for.
+	 */
 	memory_link(memory, 0, 4, 5, NULL, 1, 0.5f, 0.0f, true);
-	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, 6, stale, 8),
-	   "every stage considers stale neighbours");
+	ok(opens_in_order(&handmade, TG_ROUTING_GUIDED, 20, 6, greedy, 7),
+	   "guided considers stale neighbours");
+	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, 6, greedy, 7),
+	   "two_stage does not go back to a list of which nothing was left out");
 
 	/* An undivided list has no first part. */
 	memory->nclusters[0] = 1;
 	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, 6, greedy, 7),
 	   "a list of one cluster is expanded once");
 	memory_destroy(memory);
+}
+
+/*
+ * Two divided lists.  Vertex 0, at 10, has 1, 2, 3 and 4, 5, of which stage 1
+ * leaves out 5, at 12.  Vertex 1 has 6 and 3, 7, of which it leaves out 7.
+ * Vertex 8 is the door.
+ */
+static Handmade
+two_lists_create(float estimate_of_1, float estimate_of_7)
+{
+	const float estimates[] = {
+		estimate_of_1, 20, 21, 22, 12, 11, estimate_of_7
+	};
+	Handmade	handmade = handmade_create(10.0f, estimates, 7);
+	MemoryGraph *memory = handmade.memory;
+	const int	list[] = {6, 3, 7};
+
+	memory->degrees[0] = 5;
+	memory->nclusters[0] = 2;
+	memory->starts[1] = 3;
+	memory->degrees[1] = lengthof(list);
+	memory->nclusters[1] = 2;
+	memory->starts[TG_MAX_CLUSTERS + 1] = 1;
+	for (int i = 0; i < (int) lengthof(list); i++)
+		memory_link(memory, 1, i, list[i], NULL, 1,
+					memory->keys[list[i]] - estimate_of_1, 0.0f, false);
+	return handmade;
+}
+
+static void
+test_stage_end(void)
+{
+	static const int stays[] = {8, 0, 0, 5, 1, 6, 7, 2, 3, 4};
+	static const int goes_on[] = {8, 0, 1, 1, 0, 6, 7, 5, 2, 3, 4};
+	Handmade	handmade = two_lists_create(15.0f, 11.5f);
+
+	/*
+	 * Vertex 0 is expanded, and nothing is nearer: stage 1 is over.  So
+	 * vertex 1 is stage 2's, which expands its list whole.
+	 */
+	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, 8, stays, 10),
+	   "stage 1 ends when the nearest candidate is expanded");
+	memory_destroy(handmade.memory);
+
+	/*
+	 * Vertex 1 is nearer than vertex 0, so stage 1 goes on there, in part.
+	 * Stage 2 goes back to both, the nearer one first.
+	 */
+	handmade = two_lists_create(1.0f, 11.5f);
+	ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 20, 8, goes_on, 11),
+	   "stage 1 goes on as long as the nearest candidate is not expanded");
+	memory_destroy(handmade.memory);
+}
+
+/*
+ * Stage 2 goes back to a list only for what can still enter the pool.  Stage 1
+ * ends with a pool of 1, 0, 6, 2, whose limit is 2's estimate, 20.  Of the
+ * lists that it left in part, that of vertex 1 comes first; if 7 enters, the
+ * pool is 1, 0, 6, 7 and its estimate the limit when vertex 0's turn comes.
+ */
+static void
+test_going_back(void)
+{
+	static const struct
+	{
+		float		estimate_of_7;
+		int			n;
+		int			expected[7];
+		const char *name;
+	}			cases[] = {
+		{11.5f, 6, {8, 0, 1, 1, 6, 7},
+		"no going back if the pool's limit fell below what was left out"},
+		{12.0f, 6, {8, 0, 1, 1, 6, 7},
+		"no going back if the pool's limit fell to what was left out"},
+		{12.5f, 7, {8, 0, 1, 1, 0, 6, 5},
+		"going back if what was left out is below the pool's limit"},
+		{19.5f, 7, {8, 0, 1, 1, 0, 6, 5},
+		"going back to one list does not keep from going back to the next"},
+		{20.0f, 6, {8, 0, 1, 0, 6, 5},
+		"no going back to one list, but to the next"},
+	};
+
+	for (int i = 0; i < (int) lengthof(cases); i++)
+	{
+		Handmade	handmade = two_lists_create(1.0f, cases[i].estimate_of_7);
+
+		ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 4, 8,
+						  cases[i].expected, cases[i].n),
+		   "%s", cases[i].name);
+		memory_destroy(handmade.memory);
+	}
 }
 
 /* Lists of every length, and clusters across blocks. */
@@ -339,7 +454,7 @@ test_lists(void)
 		int			length = lengths[l];
 		bool		good = true;
 
-		handmade = handmade_create(estimates, length);
+		handmade = handmade_create(0.0f, estimates, length);
 
 		/* What stands behind the end of the list is nobody's business. */
 		for (int i = length; i < (length + 31) / 32 * 32; i++)
@@ -368,20 +483,62 @@ test_lists(void)
 		memory_destroy(handmade.memory);
 	}
 
-	/* Clusters [0, 30), [30, 70), [70, 100), by the second one's side. */
+}
+
+/*
+ * Clusters [0, 30), [30, 70) and [70, 100), which begin and end inside blocks;
+ * the second one's representative is the nearest.
+ */
+static void
+test_clusters(void)
+{
+	float		estimates[100];
+	int			expected[44] = {101, 0, 31, 1};
+	bool		good = true;
+	Handmade	handmade;
+	MemoryGraph *memory;
+
 	for (int i = 0; i < 100; i++)
-		estimates[i] = i == 30 ? 0.5f : (float) (i + 1);
-	handmade = handmade_create(estimates, 100);
-	handmade.memory->nclusters[0] = 3;
-	handmade.memory->starts[1] = 30;
-	handmade.memory->starts[2] = 70;
-	expected[1] = 31;
-	expected[2] = 1;
+		estimates[i] = i == 0 ? 1.0f : i == 30 ? 0.5f : (float) (i + 50);
+	handmade = handmade_create(0.0f, estimates, 100);
+	memory = handmade.memory;
+	memory->nclusters[0] = 3;
+	memory->starts[1] = 30;
+	memory->starts[2] = 70;
+
+	/* The rest of the second cluster, and the third one's representative. */
 	for (int i = 32; i <= 71; i++)
-		expected[i - 29] = i;
-	ok(opens_in_order(&handmade, TG_ROUTING_GUIDED, 1000, 0, expected, 43),
+		expected[i - 28] = i;
+	ok(opens_in_order(&handmade, TG_ROUTING_GUIDED, 1000, 101, expected, 44),
 	   "a cluster that begins and ends inside blocks");
-	memory_destroy(handmade.memory);
+
+	/*
+	 * The pool of five is 0, 31, 1, 32, 33: 32 and 33 are at 81 and 82.
+	 * Whatever lane is the only one left out below that, stage 2 goes back
+	 * for it and 33 falls out.
+	 */
+	for (int i = 0; i < 100; i++)
+		memory_link(memory, 0, i, i + 1, NULL, 1,
+					i == 0 || (i >= 30 && i < 70) ? estimates[i] : 90.0f, 0.0f,
+					false);
+	{
+		const int	without[] = {101, 0, 31, 1, 32, 33};
+
+		ok(opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 5, 101, without, 6),
+		   "no lane left out is near enough to go back for");
+	}
+	for (int i = 0; i < 100; i++)
+	{
+		const int	with[] = {101, 0, 0, 31, 1, i + 1, 32};
+
+		if (i == 0 || (i >= 30 && i <= 70))
+			continue;
+		memory_link(memory, 0, i, i + 1, NULL, 1, 2.0f, 0.0f, false);
+		good &= opens_in_order(&handmade, TG_ROUTING_TWO_STAGE, 5, 101, with, 7);
+		memory_link(memory, 0, i, i + 1, NULL, 1, 90.0f, 0.0f, false);
+	}
+	ok(good, "any lane left out is gone back for if it is near enough");
+	memory_destroy(memory);
 }
 
 static void
@@ -390,7 +547,7 @@ test_odd_graphs(void)
 	static const float estimates[] = {1, INFINITY, 3, NAN, 3, -2};
 	static const int expected[] = {0, 6, 1, 3, 5};
 	static const int without[] = {0, 6, 1, 3, 5};
-	Handmade	handmade = handmade_create(estimates, 6);
+	Handmade	handmade = handmade_create(0.0f, estimates, 6);
 	MemoryGraph *memory = handmade.memory;
 	TgSearch   *search;
 	bool		returned[7] = {false};
@@ -445,17 +602,13 @@ static void
 test_pool_of_one(void)
 {
 	static const float estimates[] = {4, 3, 5};
-	Handmade	handmade = handmade_create(estimates, 3);
+	Handmade	handmade = handmade_create(10.0f, estimates, 3);
 	MemoryGraph *memory = handmade.memory;
 	TgSearch   *search = tg_search_create();
 	bool		returned[4] = {false};
 
-	memory->keys[0] = 10.0f;
 	memory->dead[0] = true;
 	handmade.table.entries = handmade.entries;
-	for (int i = 0; i < 3; i++)
-		memory_link(memory, 0, i, i + 1, NULL, 1, estimates[i] - 10.0f, 0.0f,
-					false);
 	for (int r = 0; r < (int) lengthof(routings); r++)
 	{
 		TgResult	result;
@@ -485,6 +638,50 @@ test_pool_of_one(void)
 
 #define QUERIES		40
 
+/*
+ * Has the search, just run, seen all that a neighbour of a pool's vertex could
+ * enter the pool by?  Until the expanded ones are indexed, the set looked into
+ * holds all that ever entered the pool.
+ */
+static bool
+pool_is_complete(const Sample *sample, const TgSearch *search)
+{
+	MemoryGraph *memory = sample->memory;
+	float		limit = search->pool_size < search->ef ?
+		INFINITY : search->pool[search->pool_size - 1].key;
+
+	for (int c = 0; c < search->pool_size; c++)
+	{
+		TgVertexId	id = search->pool[c].id;
+		TgVertexView view;
+		TgResult	result;
+		float		key;
+		bool		live;
+		bool		complete = true;
+
+		if (!memory->graph.open(&memory->graph, id, &view))
+			continue;
+		key = memory->graph.distance(&memory->graph, &view, &result, &live);
+		for (int i = 0; i < view.degree; i++)
+		{
+			TgBlockView block = tg_view_block(&memory->graph.shape, &view,
+											  i / TG_BLOCK_LANES);
+			int			lane = i % TG_BLOCK_LANES;
+			float		estimates[TG_BLOCK_LANES];
+			uint32		near = tg_kernels->score(&sample->table, block.codes,
+												 block.a, block.f, key, limit,
+												 estimates);
+
+			complete &= (near >> lane & 1) == 0 ||
+				tg_search_was_expanded(search, block.ids[lane]);
+		}
+		memory->graph.close(&memory->graph);
+		if (!complete)
+			return false;
+	}
+	return true;
+}
+
 static void
 test_recall(int dims, int bits, int degree)
 {
@@ -499,6 +696,9 @@ test_recall(int dims, int bits, int degree)
 		bool		parts = true;
 		bool		results = true;
 		bool		counts = true;
+		bool		complete = true;
+		uint64		stage1 = 0;
+		uint64		back = 0;
 
 		for (int q = 0; q < QUERIES; q++)
 		{
@@ -518,11 +718,14 @@ test_recall(int dims, int bits, int degree)
 					 memory->nclusters[i] > 1 ? 2 : 1);
 			}
 
-			/* What is expanded again was expanded in stage 1. */
+			/* What is expanded again was expanded in stage 1, in part. */
 			parts &= routings[r] != TG_ROUTING_TWO_STAGE ||
 				(search->stats.stage1_hops > 0 &&
 				 search->stats.stage1_hops < search->stats.hops &&
-				 again > 0 && again <= search->stats.stage1_hops);
+				 again <= search->stats.stage1_hops);
+			parts &= memory->opens[sample->n] == 1;
+			stage1 += search->stats.stage1_hops;
+			back += again;
 			counts &= search->stats.hops == (uint64) memory->nopens &&
 				search->stats.distances == search->stats.hops &&
 				search->stats.hops >= expanded + again &&
@@ -532,6 +735,8 @@ test_recall(int dims, int bits, int degree)
 				 search->stats.stage1_hops == 0) &&
 				search->stats.widenings == 0;
 			sound &= memory->sound && memory->open_vertex < 0;
+			complete &= routings[r] == TG_ROUTING_GUIDED ||
+				pool_is_complete(sample, search);
 
 			taken = count_found(sample, search, query, 10);
 			found += taken;
@@ -546,8 +751,16 @@ test_recall(int dims, int bits, int degree)
 			diag("recall %g", found / (QUERIES * 10.0));
 		ok(sound, "%s opens and closes one vertex at a time, %d dimensions",
 		   routing_names[r], dims);
-		ok(parts, "%s expands no part twice, %d dimensions", routing_names[r],
-		   dims);
+		ok(parts, "%s expands no part twice, and the entry whole, %d dimensions",
+		   routing_names[r], dims);
+		if (routings[r] == TG_ROUTING_TWO_STAGE &&
+			!ok(back > 0 && back < stage1,
+				"two_stage goes back to some lists, not to all, %d dimensions",
+				dims))
+			diag("%lu of %lu", (long) back, (long) stage1);
+		if (routings[r] != TG_ROUTING_GUIDED)
+			ok(complete, "%s leaves nothing out that could enter the pool, %d dimensions",
+			   routing_names[r], dims);
 		ok(counts, "%s counts what it does, %d dimensions", routing_names[r],
 		   dims);
 		ok(results, "%s returns each expanded vertex once, in order, %d dimensions",
@@ -849,7 +1062,10 @@ main(void)
 
 	tg_kernels_select("auto");
 	test_stages();
+	test_stage_end();
+	test_going_back();
 	test_lists();
+	test_clusters();
 	test_odd_graphs();
 	test_recall(32, 2, 32);
 	test_recall(75, 1, 64);
