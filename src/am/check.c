@@ -3,9 +3,9 @@
  * check.c
  *	  togg_check(): verify an index, as amcheck does for others.
  *
- * Takes ShareUpdateExclusiveLock on the index: reads and writes go on, VACUUM
- * waits.  (On a standby, where that cannot be had, AccessShareLock.)  Where the index is written to meanwhile, what is reported are only
- * faults that no write in progress explains.
+ * Takes ShareLock on the table: queries go on, writes and VACUUM wait, so that
+ * every finding is a fault.  (On a standby, where no such lock can be had,
+ * AccessShareLock: what is replayed meanwhile may look like a fault.)
  *
  *-------------------------------------------------------------------------
  */
@@ -173,7 +173,8 @@ check_slot(CheckState *state, TgVertexId id)
 	if (header->kind == TG_SLOT_VERTEX)
 	{
 		TgVertexView view = {id, header->degree, header->nclusters,
-		header->cluster_start, (const char *) (header + 1)};
+		header->cluster_start,
+		(const char *) header + state->tg->layout.blocks_offset};
 
 		check_factors(state, id, &view);
 	}
@@ -271,10 +272,8 @@ check_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 }
 
 static void
-check_heap(CheckState *state)
+check_heap(CheckState *state, Relation heap)
 {
-	Relation	heap = table_open(state->index->rd_index->indrelid,
-								  AccessShareLock);
 	IndexInfo  *info = BuildIndexInfo(state->index);
 	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	TableScanDesc scan = table_beginscan_strat(heap, snapshot, 0, NULL, true,
@@ -284,7 +283,6 @@ check_heap(CheckState *state)
 	table_index_build_scan(heap, state->index, info, true, false, check_row,
 						   state, scan);
 	UnregisterSnapshot(snapshot);
-	table_close(heap, AccessShareLock);
 }
 
 /*
@@ -298,11 +296,18 @@ togg_check(PG_FUNCTION_ARGS)
 	ItemPointerData *tids = NULL;
 	int64		capacity = 0;
 	LOCKMODE	lockmode;
+	Oid			heap_oid;
+	Relation	heap = NULL;
 
 	InitMaterializedSRF(fcinfo, 0);
 	state.result = (ReturnSetInfo *) fcinfo->resultinfo;
-	lockmode = RecoveryInProgress() ? AccessShareLock : ShareUpdateExclusiveLock;
-	state.index = tg_open_index(PG_GETARG_OID(0), lockmode);
+
+	/* As everywhere, the table is locked before the index. */
+	lockmode = RecoveryInProgress() ? AccessShareLock : ShareLock;
+	heap_oid = IndexGetRelation(PG_GETARG_OID(0), true);
+	if (OidIsValid(heap_oid))
+		heap = table_open(heap_oid, lockmode);
+	state.index = tg_open_index(PG_GETARG_OID(0), AccessShareLock);
 	state.tg = tg_index_copy(tg_index_get(state.index));
 	state.nblocks = RelationGetNumberOfBlocks(state.index);
 	if (heapallindexed)
@@ -320,8 +325,9 @@ togg_check(PG_FUNCTION_ARGS)
 							  sizeof(ItemPointerData));
 	}
 	if (heapallindexed)
-		check_heap(&state);
+		check_heap(&state, heap);
 
-	relation_close(state.index, lockmode);
+	relation_close(state.index, AccessShareLock);
+	table_close(heap, lockmode);
 	return (Datum) 0;
 }

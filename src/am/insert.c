@@ -175,47 +175,35 @@ insert_vector(Relation index, const TgIndex *info, TgSpan span,
 }
 
 /*
- * The first vector of an index that has no dimensions yet: write the root and
- * tell the metapage.
+ * Write the root of an index that has none, and tell the metapage.  The root
+ * is where the first vector is: no other is known.
  */
 static void
-set_dims(Relation index, TgSpan span)
+create_root(Relation index, TgSpan span)
 {
-	TgOptions	options = tg_options_get(index);
 	TgMetaEdit	edit;
 	TgIndex    *info;
 	char	   *list;
 	char	   *bytes;
 	float	   *inner;
 	TgSlotHeader *header;
-	TgStored	stored;
-
-	if (options.dimensions > 0)
-		tg_check_dims(index, options.dimensions, span.dims);
 
 	tg_meta_edit_begin(&edit, index);
-	if (edit.meta->dims > 0)
+	if (edit.meta->root != TG_INVALID_VERTEX)
 	{
 		tg_meta_edit_abort(&edit);
 		return;
 	}
-	tg_meta_set_dims(edit.meta, &options, span.dims, tg_half_exact(span),
-					 tg_half_in_range(span));
-	edit.meta->max_norm = sqrtf(tg_kernels->dot(span.values, span.values,
-												span.dims));
 	info = tg_index_create(edit.meta);
-
 	list = palloc0(info->layout.list.size);
 	bytes = palloc0(info->layout.vector_size);
 	inner = palloc(sizeof(float) * info->geometry.inner_dims);
 	tg_embed_query(&info->geometry, span.values, inner);
-	stored = tg_store_inner(&info->geometry, info->layout.storage, inner,
-							bytes);
 	header = (TgSlotHeader *) list;
 	header->kind = TG_SLOT_VERTEX;
 	header->flags = TG_VERTEX_ROOT;
-	header->norm2 = stored.norm2;
-	header->error = stored.error;
+	header->norm2 = tg_store_inner(&info->geometry, info->layout.storage,
+								   inner, bytes).norm2;
 	header->next = TG_INVALID_VERTEX;
 	header->owner = TG_INVALID_VERTEX;
 	if (info->layout.vector_inline)
@@ -223,6 +211,40 @@ set_dims(Relation index, TgSpan span)
 			   info->layout.vector_size);
 	edit.meta->root = tg_slot_insert(index, &info->layout, list, bytes);
 	tg_meta_edit_finish(&edit);
+}
+
+/*
+ * The first vector of an index: it tells the dimensions.
+ *
+ * The metapage learns of them before any slot is written, so that a crash on
+ * the way cannot leave slots of a layout that is not the index's.
+ */
+static void
+set_dims(Relation index, TgSpan span)
+{
+	TgOptions	options = tg_options_get(index);
+	TgMetaEdit	edit;
+
+	if (options.dimensions > 0)
+		tg_check_dims(index, options.dimensions, span.dims);
+
+	tg_meta_edit_begin(&edit, index);
+	if (edit.meta->dims > 0)
+	{
+		int			dims = edit.meta->dims;
+
+		tg_meta_edit_abort(&edit);
+		tg_check_dims(index, dims, span.dims);
+	}
+	else
+	{
+		tg_meta_set_dims(edit.meta, &options, span.dims, tg_half_exact(span),
+						 tg_half_in_range(span));
+		edit.meta->max_norm = sqrtf(tg_kernels->dot(span.values, span.values,
+													span.dims));
+		tg_meta_edit_finish(&edit);
+	}
+	create_root(index, span);
 }
 
 void

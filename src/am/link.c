@@ -53,6 +53,9 @@ typedef struct MeetingGraph
 	int			capacity;
 } MeetingGraph;
 
+/* How often a link from the root is tried that must be made. */
+#define ROOT_TRIES	10
+
 struct TgLinker
 {
 	Relation	index;
@@ -198,7 +201,7 @@ score_list(const TgLayout *layout, const TgSlotHeader *header,
 {
 	TgVertexView view = {0};
 
-	view.blocks = (const char *) (header + 1);
+	view.blocks = (const char *) header + layout->blocks_offset;
 	for (int b = 0; b * TG_BLOCK_LANES < header->degree; b++)
 	{
 		TgBlockView block = tg_view_block(&layout->block, &view, b);
@@ -281,15 +284,6 @@ choose_lane(const TgLinker *linker, const TgSlotHeader *header,
 	return choice;
 }
 
-static bool
-has_link(const TgLayout *layout, const TgSlotHeader *header, TgVertexId id)
-{
-	for (int lane = 0; lane < header->degree; lane++)
-		if (tg_list_get(layout, header, lane) == id)
-			return true;
-	return false;
-}
-
 /*
  * Have self link to a vertex, in place of a neighbour that nobody is led to
  * through self.  Returns false if there is no such neighbour, or the vertex
@@ -330,6 +324,12 @@ adopt(TgLinker *linker, TgVertexId id)
 
 	tg_edit_begin(&edit, linker->index, layout, linker->self.id);
 	header = tg_edit_header(&edit);
+	if (tg_list_has(layout, header, id))
+	{
+		/* It was inserted meanwhile, and linked itself back to. */
+		tg_edit_abort(&edit);
+		return true;
+	}
 	lane = header->degree;
 	if (lane == layout->degree)
 	{
@@ -345,6 +345,11 @@ adopt(TgLinker *linker, TgVertexId id)
 			tg_edit_abort(&edit);
 			return false;
 		}
+	}
+	else if (linker->nown == TG_MAX_DEGREE)
+	{
+		tg_edit_abort(&edit);
+		return false;
 	}
 	else
 		at = linker->nown++;
@@ -376,7 +381,7 @@ take_over(TgLinker *linker, const TgMet *holder, TgVertexId neighbour)
 	tg_edit_begin(&edit, linker->index, layout, holder->id);
 	header = tg_edit_header(&edit);
 	if (header->kind == TG_SLOT_VERTEX && !(header->flags & TG_VERTEX_DEAD) &&
-		!has_link(layout, header, self.id))
+		!tg_list_has(layout, header, self.id))
 		for (int lane = 0; lane < header->degree; lane++)
 			if (tg_list_get(layout, header, lane) == neighbour)
 			{
@@ -414,7 +419,7 @@ link_one(TgLinker *linker, const TgMet *target, bool must)
 		tg_edit_abort(&edit);
 		return false;
 	}
-	if (has_link(layout, header, self.id))
+	if (tg_list_has(layout, header, self.id))
 	{
 		tg_edit_abort(&edit);
 		return true;
@@ -493,9 +498,10 @@ isolation(const TgLinker *linker, const TgMet *points, int n, int which)
 
 /*
  * Replace the root's most superfluous entry point by self, if self is less so
- * or must be reached.  Otherwise note in the root how superfluous that is.
+ * or must be reached; returns whether it was done.  If self is more so, note in
+ * the root how superfluous that entry point is.
  */
-static void
+static bool
 replace_entry_point(TgLinker *linker, const TgMet *root, const TgVertexId *ids,
 					int n, bool must)
 {
@@ -512,7 +518,7 @@ replace_entry_point(TgLinker *linker, const TgMet *root, const TgVertexId *ids,
 		bool		live;
 
 		if (!graph->open(graph, ids[i], &view))
-			return;
+			return false;
 		meet(graph, &view, &result, &live);
 		graph->close(graph);
 		points[i] = linker->graph.met[result.payload];
@@ -528,16 +534,21 @@ replace_entry_point(TgLinker *linker, const TgMet *root, const TgVertexId *ids,
 		}
 	}
 	if (least_at < 0)
-		return;
+		return false;
 	points[n].inner = linker->graph.query;
 	if (must || isolation(linker, points, n + 1, n) > least)
-		take_over(linker, root, ids[least_at]);
-	else
 	{
-		tg_edit_begin(&edit, linker->index, linker->layout, root->id);
-		tg_edit_header(&edit)->error = least;
-		tg_edit_finish(&edit);
+		bool		done = take_over(linker, root, ids[least_at]);
+
+		/* That one may be dying. */
+		for (int i = 0; i < n && must && !done; i++)
+			done = take_over(linker, root, ids[i]);
+		return done;
 	}
+	tg_edit_begin(&edit, linker->index, linker->layout, root->id);
+	tg_edit_header(&edit)->error = least;
+	tg_edit_finish(&edit);
+	return false;
 }
 
 /*
@@ -576,16 +587,23 @@ tg_linker_link_root(TgLinker *linker, bool must)
 	const TgIndex *info = linker->info;
 	TgMet		root = {info->meta.root, true, 0.0f, info->root_inner};
 	TgVertexId	ids[TG_MAX_DEGREE];
-	bool		may;
-	int			n;
+	bool		done = false;
+	int			tries = 0;
 
 	root.distance = tg_kernels->l2sq(linker->graph.query, info->root_inner,
 									 info->geometry.inner_dims);
-	may = may_be_entry_point(linker, &root, ids, &n);
-	if (!may && !must)
-		return;
-	if (n < linker->layout->degree)
-		link_one(linker, &root, false);
-	else
-		replace_entry_point(linker, &root, ids, n, must);
+
+	/* Others change the root, too: what must be done may take another try. */
+	do
+	{
+		int			n;
+		bool		may = may_be_entry_point(linker, &root, ids, &n);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!may && !must)
+			return;
+		done = n < linker->layout->degree ?
+			link_one(linker, &root, false) :
+			replace_entry_point(linker, &root, ids, n, must);
+	} while (must && !done && ++tries < ROOT_TRIES);
 }

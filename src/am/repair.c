@@ -188,7 +188,7 @@ replace_link(Repair *repair, TgVertexId dead, const TgCoded *coded)
 		if (header->kind != TG_SLOT_VERTEX ||
 			tg_list_get(layout, header, lane) != dead)
 			continue;
-		if (coded)
+		if (coded && !tg_list_has(layout, header, coded->id))
 			tg_list_set(layout, header, lane, coded, true);
 		else
 			tg_list_remove(layout, header, lane);

@@ -98,7 +98,10 @@ typedef struct TgScanState
 	double		upper;			/* largest upper bound returned so far */
 
 	int64		rows;			/* returned */
-	Oid			distance_type;
+
+	/* What the executor is told of a row, one for each ORDER BY. */
+	Oid		   *distance_types;
+	IndexOrderByDistance *distances;
 } TgScanState;
 
 /* Payload of a result: the row's address where there is just one. */
@@ -161,9 +164,12 @@ tg_ambeginscan(Relation index, int nkeys, int norderbys)
 										   "togg scan",
 										   ALLOCSET_DEFAULT_SIZES);
 	state->search = tg_search_create();
-	state->distance_type = FLOAT8OID;
 	if (norderbys > 0)
 	{
+		state->distance_types = palloc(sizeof(Oid) * norderbys);
+		state->distances = palloc0(sizeof(IndexOrderByDistance) * norderbys);
+		for (int i = 0; i < norderbys; i++)
+			state->distance_types[i] = FLOAT8OID;
 		scan->xs_orderbyvals = palloc0(sizeof(Datum) * norderbys);
 		scan->xs_orderbynulls = palloc(sizeof(bool) * norderbys);
 		memset(scan->xs_orderbynulls, true, sizeof(bool) * norderbys);
@@ -321,7 +327,7 @@ start_query(IndexScanDesc scan)
  */
 static void
 load_vertex(TgScanState *state, TgVertexId id, uint64 payload, double lower,
-			bool recheck)
+			double width, bool recheck)
 {
 	if (payload == PAYLOAD_MANY)
 		state->ntids = tg_tids_collect(&state->graph.reader, id, &state->tids,
@@ -340,7 +346,9 @@ load_vertex(TgScanState *state, TgVertexId id, uint64 payload, double lower,
 	state->next_tid = 0;
 	state->distance = lower;
 	state->isnull = state->null_distance;
-	state->recheck = recheck;
+
+	/* Vectors that rounding made equal share a vertex, but not a distance. */
+	state->recheck = recheck || (width > 0 && state->ntids > 1);
 }
 
 /*
@@ -489,6 +497,7 @@ next_of_graph(IndexScanDesc scan)
 	state->taken++;
 	next = tg_search_peek(search);
 	load_vertex(state, result.id, result.payload, result.distance,
+				result.error,
 				needs_recheck(state, result.distance, result.error,
 							  next != NULL, next ? next->distance : 0));
 	return true;
@@ -514,7 +523,7 @@ next_of_sweep(IndexScanDesc scan)
 	id = (TgVertexId) DatumGetInt64(slot_getattr(slot, SORT_ID, &isnull));
 
 	/* What comes next is not known: any width is reason to recheck. */
-	load_vertex(state, id, PAYLOAD_MANY, lower,
+	load_vertex(state, id, PAYLOAD_MANY, lower, width,
 				needs_recheck(state, lower, width, true, lower));
 	return true;
 }
@@ -532,12 +541,39 @@ load_unranked(IndexScanDesc scan, TgUnranked kind)
 	state->distance = get_float8_nan();
 }
 
+/*
+ * Tell the executor the distance of the row being returned.
+ *
+ * Of ORDER BY with several distances of the column, the index knows the first.
+ * Of the others it gives a lower bound below all, and of the first one that
+ * allows for rounding; the executor then sorts the ties.
+ */
+static void
+report_distance(IndexScanDesc scan)
+{
+	TgScanState *state = scan->opaque;
+	IndexOrderByDistance *distances = state->distances;
+	bool		recheck = state->recheck;
+
+	distances[0].value = state->distance;
+	distances[0].isnull = state->isnull;
+	if (scan->numberOfOrderBys > 1 && !state->isnull && state->ranked)
+	{
+		recheck = true;
+		distances[0].value -= state->graph.query.slack *
+			(fabs(state->distance) + state->graph.query.norm + 1.0);
+		for (int i = 1; i < scan->numberOfOrderBys; i++)
+			distances[i].value = -get_float8_infinity();
+	}
+	index_store_float8_orderby_distances(scan, state->distance_types,
+										 distances, recheck);
+}
+
 bool
 tg_amgettuple(IndexScanDesc scan, ScanDirection dir)
 {
 	TgScanState  *state = scan->opaque;
 	MemoryContext old;
-	IndexOrderByDistance distance;
 
 	Assert(ScanDirectionIsForward(dir));
 
@@ -577,11 +613,6 @@ tg_amgettuple(IndexScanDesc scan, ScanDirection dir)
 	scan->xs_recheck = false;
 	state->rows++;
 	if (scan->numberOfOrderBys > 0)
-	{
-		distance.value = state->distance;
-		distance.isnull = state->isnull;
-		index_store_float8_orderby_distances(scan, &state->distance_type,
-											 &distance, state->recheck);
-	}
+		report_distance(scan);
 	return true;
 }

@@ -13,8 +13,9 @@
  *
  *	1. Collect them.
  *	2. One pass over all lists replaces the links to them (src/am/repair.c).
- *	3. Nothing leads to them any more: free their slots.
- *	4. What could be reached through them alone is linked in again.
+ *	3. What could be reached through them alone is linked in again.
+ *	4. Nothing leads to them any more: free their slots.  Until then they are
+ *	   the mark that a VACUUM cut short has left work behind.
  *
  * The set is bounded by maintenance_work_mem; what does not fit waits for the
  * next VACUUM.
@@ -56,6 +57,15 @@ typedef struct VacuumState
 	int64		free_slots;
 } VacuumState;
 
+/* A vertex without rows dies, unless it is the root. */
+static bool
+is_dying(const TgSlotHeader *header)
+{
+	return header->kind == TG_SLOT_VERTEX && header->ntids == 0 &&
+		header->next == TG_INVALID_VERTEX &&
+		!(header->flags & (TG_VERTEX_ROOT | TG_VERTEX_DEAD));
+}
+
 /*
  * Does any heap TID of the slot have to go?
  */
@@ -89,13 +99,10 @@ remember_empty(VacuumState *state, TgVertexId id, TgVertexId owner)
 	state->nempty++;
 }
 
-/* A vertex without rows, and not the root, dies. */
 static void
 mark_if_dead(TgSlotHeader *header)
 {
-	if (header->kind == TG_SLOT_VERTEX && header->ntids == 0 &&
-		header->next == TG_INVALID_VERTEX &&
-		!(header->flags & (TG_VERTEX_ROOT | TG_VERTEX_DEAD)))
+	if (is_dying(header))
 	{
 		header->flags |= TG_VERTEX_DEAD;
 		header->xid = tg_stamp_now();
@@ -144,7 +151,7 @@ vacuum_slot(VacuumState *state, TgReader *reader, TgVertexId id)
 	bool		removable = false;
 
 	if (header->kind != TG_SLOT_FREE)
-		removable = has_removable(state, layout, header);
+		removable = is_dying(header) || has_removable(state, layout, header);
 	reader->graph.close(&reader->graph);
 	if (removable)
 		remove_tids(state, layout, id);
@@ -276,12 +283,12 @@ tg_amvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	if (state->dead.n > 0)
 	{
 		tg_repair_lists(state->index, state->tg, &state->dead);
+		tg_repair_reach(state->index, state->tg);
 		for (int64 i = 0; i < state->dead.n; i++)
 		{
 			tg_vacuum_delay_point();
 			tg_slot_free(state->index, &state->tg->layout, state->dead.ids[i]);
 		}
-		tg_repair_reach(state->index, state->tg);
 	}
 	IndexFreeSpaceMapVacuum(state->index);
 

@@ -12,9 +12,9 @@
  *	  power of two that fits; the windows of odd rounds end at the last
  *	  dimension, so that together they cover all and no padding is needed;
  *
- * and, unless the window covers all, half-way sums and differences of the two
- * halves, which mix what the windows keep apart.  Every step is orthogonal:
- * distances and inner products are kept.
+ * and, after the second round unless the window covers all, sums and
+ * differences of the two halves, which mix what the windows keep apart.  Every
+ * step is orthogonal: distances and inner products are kept.
  *
  *-------------------------------------------------------------------------
  */

@@ -553,13 +553,12 @@ tg_constructed_free(TgConstructed *graph)
 
 /*
  * Breadth-first order from the root.  Returns how many vertices there are in
- * it; the rest of order[] is not set.
+ * it; the rest of order[] is not set.  seen[n] must be false, and tells which.
  */
 static int
-breadth_first(const TgConstructed *graph, uint32 *order)
+breadth_first(const TgConstructed *graph, uint32 *order, bool *seen)
 {
 	int			n = graph->n;
-	bool	   *seen = tg_alloc(sizeof(bool) * ((Size) n + 1));
 	int			placed = 0;
 	int			head = -1;		/* the root, then order[0], order[1] ... */
 
@@ -576,7 +575,6 @@ breadth_first(const TgConstructed *graph, uint32 *order)
 			order[placed++] = list[i];
 		}
 	}
-	tg_free(seen);
 	return placed;
 }
 
@@ -584,16 +582,22 @@ int
 tg_count_unreachable(const TgConstructed *graph)
 {
 	uint32	   *order = tg_alloc(sizeof(uint32) * ((Size) graph->n + 1));
-	int			reached = breadth_first(graph, order);
+	bool	   *seen = tg_alloc(sizeof(bool) * ((Size) graph->n + 1));
+	int			reached = breadth_first(graph, order, seen);
 
 	tg_free(order);
+	tg_free(seen);
 	return graph->n - reached;
 }
 
 void
 tg_graph_order(const TgConstructed *graph, uint32 *order)
 {
-	int			placed pg_attribute_unused() = breadth_first(graph, order);
+	bool	   *seen = tg_alloc(sizeof(bool) * ((Size) graph->n + 1));
+	int			placed = breadth_first(graph, order, seen);
 
-	Assert(placed == graph->n);
+	for (int i = 0; i < graph->n; i++)
+		if (!seen[i])
+			order[placed++] = i;
+	tg_free(seen);
 }

@@ -51,7 +51,8 @@ extern int	tg_count_unreachable(const TgConstructed *graph);
 
 /*
  * An order of the vertices that keeps neighbours near each other: breadth
- * first from the root.  order[n] receives vertex numbers.
+ * first from the root, then what cannot be reached.  order[n] receives vertex
+ * numbers.
  */
 extern void tg_graph_order(const TgConstructed *graph, uint32 *order);
 

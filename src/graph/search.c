@@ -303,8 +303,8 @@ void
 tg_search_add_entry(TgSearch *search, TgVertexId id)
 {
 	/*
-	 * Being the only candidates they are expanded first, whatever their key;
-	 * with the largest they are also the first to leave a full pool.
+	 * Being the only candidate it is expanded first, whatever its key; with
+	 * the largest it is also the first to leave a full pool.
 	 */
 	if (search->pool_size < search->ef && visited_add(search, id))
 	{

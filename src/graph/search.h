@@ -78,7 +78,7 @@ typedef struct TgResult
 typedef struct TgSearchStats
 {
 	uint64		hops;			/* vertices expanded */
-	uint64		stage1_hops;	/* of these, in stage 1 */
+	uint64		stage1_hops;	/* of these, in part, in stage 1 */
 	uint64		pages;			/* page accesses */
 	uint64		distances;		/* exact distances computed */
 	uint64		estimates;		/* codes scored */
@@ -179,7 +179,8 @@ extern void tg_search_begin(TgSearch *search, TgGraph *graph,
 
 /*
  * Add a vertex to begin from, before tg_search_run().  More than ef of them
- * are ignored.
+ * are ignored, and only the first is sure to be expanded: an index has one
+ * entry, its root, which leads to all others.
  */
 extern void tg_search_add_entry(TgSearch *search, TgVertexId id);
 

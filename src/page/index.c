@@ -230,10 +230,11 @@ tg_index_get(Relation index)
 		return index->rd_amcache;
 
 	meta = tg_meta_read(index);
-	if (meta.dims == 0)
+	if (meta.dims == 0 || meta.root == TG_INVALID_VERTEX)
 	{
 		info = palloc0(index_size(0));
 		info->meta = meta;
+		info->meta.dims = 0;
 		return info;
 	}
 

@@ -67,29 +67,31 @@ stripe_init(TgLayout *layout)
 static double
 layout_try(TgLayout *layout, bool vector_inline)
 {
-	int			nblocks = layout->degree / TG_BLOCK_LANES;
-	uint32		size = sizeof(TgSlotHeader) +
-		nblocks * layout->block.block_size;
+	uint32		blocks_size = layout->degree / TG_BLOCK_LANES *
+		layout->block.block_size;
+	uint32		tids_size = TG_MIN_VERTEX_TIDS * sizeof(ItemPointerData);
+	uint32		size = sizeof(TgSlotHeader) + blocks_size;
+	bool		spans;
 
 	memset(&layout->list, 0, sizeof(TgPart));
 	memset(&layout->vector, 0, sizeof(TgPart));
 	layout->vector_inline = vector_inline;
-	layout->vector_offset = 0;
-	if (vector_inline)
-	{
-		layout->vector_offset = size;
-		size += layout->vector_size;
-	}
-	layout->tids_offset = size = SHORTALIGN(size);
-	size = MAXALIGN(size + TG_MIN_VERTEX_TIDS * sizeof(ItemPointerData));
-	part_init(&layout->list, size);
+	size += tids_size + (vector_inline ? layout->vector_size : 0);
+	spans = MAXALIGN(size) > TG_PAGE_CONTENT;
+
+	layout->blocks_offset = sizeof(TgSlotHeader) +
+		(spans ? tids_size : 0);
+	layout->vector_offset = layout->blocks_offset + blocks_size;
+	layout->tids_offset = spans ? sizeof(TgSlotHeader) :
+		layout->vector_offset + (vector_inline ? layout->vector_size : 0);
+	part_init(&layout->list, MAXALIGN(size));
 
 	/* Room that a page has left over goes to heap TIDs. */
 	if (layout->list.per_page > 0)
 		layout->list.size = MAXALIGN_DOWN(TG_PAGE_CONTENT /
 										  layout->list.per_page);
-	layout->vertex_tids = (layout->list.size - layout->tids_offset) /
-		sizeof(ItemPointerData);
+	layout->vertex_tids = spans ? TG_MIN_VERTEX_TIDS :
+		(layout->list.size - layout->tids_offset) / sizeof(ItemPointerData);
 	layout->slot_tids = (Min(layout->list.size, TG_PAGE_CONTENT) -
 						 sizeof(TgSlotHeader)) / sizeof(ItemPointerData);
 

@@ -17,7 +17,9 @@
  * least 2 TB.)  A slot is in two parts, each either several to a page or
  * several pages long:
  *
- *		list part			header, blocks of neighbours, [vector], heap TIDs
+ *		list part			header, blocks of neighbours, [vector], heap TIDs;
+ *							where it spans pages, heap TIDs follow the header,
+ *							so that one WAL record covers both
  *		vector part			the vector, where that fits pages better
  *
  *	 one page, list parts of 128 dimensions (2 bits, degree 32):
@@ -199,6 +201,7 @@ typedef struct TgLayout
 	TgStorage	storage;
 	TgBlockShape block;
 
+	uint32		blocks_offset;	/* of the neighbours, in the list part */
 	uint32		vector_size;	/* bytes of a stored vector */
 	uint32		vector_offset;	/* in the list part, if it is there */
 	bool		vector_inline;

@@ -15,7 +15,7 @@
 static char *
 list_block(const TgLayout *layout, const void *slot, int block)
 {
-	return (char *) slot + sizeof(TgSlotHeader) +
+	return (char *) slot + layout->blocks_offset +
 		(Size) block * layout->block.block_size;
 }
 
@@ -49,6 +49,17 @@ tg_list_get(const TgLayout *layout, const void *slot, int lane)
 	char	   *block = list_block(layout, slot, lane / TG_BLOCK_LANES);
 
 	return block_ids(layout, block)[lane % TG_BLOCK_LANES];
+}
+
+bool
+tg_list_has(const TgLayout *layout, const void *slot, TgVertexId id)
+{
+	const TgSlotHeader *header = slot;
+
+	for (int lane = 0; lane < header->degree; lane++)
+		if (tg_list_get(layout, slot, lane) == id)
+			return true;
+	return false;
 }
 
 static void

@@ -39,8 +39,8 @@ typedef struct TgIndex
 
 /*
  * What is known of an index, from the relation cache where possible.  Raises
- * an error for a metapage that is not ours.  If the index has no dimensions
- * yet, only meta is set.  The result lives until the next relation cache
+ * an error for a metapage that is not ours.  If the index has no root yet, only
+ * meta is set, with dims 0.  The result lives until the next relation cache
  * invalidation: use it at once, or copy it.
  */
 extern const TgIndex *tg_index_get(Relation index);
@@ -137,6 +137,9 @@ typedef struct TgCoded
 extern TgVertexId *tg_list_ids(const TgLayout *layout, void *slot, int block);
 extern TgVertexId tg_list_get(const TgLayout *layout, const void *slot,
 							  int lane);
+
+extern bool tg_list_has(const TgLayout *layout, const void *slot,
+						TgVertexId id);
 
 /* Put a neighbour in a lane; fresh ones are marked as coming after clustering. */
 extern void tg_list_set(const TgLayout *layout, void *slot, int lane,

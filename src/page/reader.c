@@ -190,7 +190,7 @@ reader_open(TgGraph *graph, TgVertexId id, TgVertexView *view)
 	view->degree = header->degree;
 	view->nclusters = header->nclusters;
 	view->cluster_start = header->cluster_start;
-	view->blocks = (const char *) (header + 1);
+	view->blocks = (const char *) header + reader->layout.blocks_offset;
 	return true;
 }
 

@@ -18,6 +18,9 @@
 
 #include "page/page.h"
 
+#include "lib/qunique.h"
+#include "miscadmin.h"
+
 /*
  * The two places a chain can hang from.
  */
@@ -28,6 +31,7 @@ typedef struct ChainHead
 	TgEdit		vertex;
 	TgMetaEdit	meta;
 	TgVertexId *next;			/* first slot of the chain, while open */
+	bool		alive;			/* may rows be added? */
 } ChainHead;
 
 static inline bool
@@ -46,11 +50,17 @@ head_begin(ChainHead *head, Relation index, const TgLayout *layout,
 	{
 		tg_meta_edit_begin(&head->meta, index);
 		head->next = &head->meta.meta->unranked[TG_UNRANKED_OWNER(0) - owner];
+		head->alive = true;
 	}
 	else
 	{
+		TgSlotHeader *header;
+
 		tg_edit_begin(&head->vertex, index, layout, owner);
-		head->next = &tg_edit_header(&head->vertex)->next;
+		header = tg_edit_header(&head->vertex);
+		head->next = &header->next;
+		head->alive = header->kind == TG_SLOT_VERTEX &&
+			!(header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT));
 	}
 }
 
@@ -178,7 +188,7 @@ new_tids_slot(Relation index, const TgLayout *layout, TgVertexId owner,
  * Add to a chain whose first slot was *first a moment ago.
  *
  * Returns true when the heap TID is in; false, with *first brought up to
- * date, when somebody else changed the chain's head.
+ * date, when somebody else changed the chain's head, or the vertex died.
  */
 static bool
 chain_add(Relation index, const TgLayout *layout, TgVertexId owner,
@@ -194,7 +204,7 @@ chain_add(Relation index, const TgLayout *layout, TgVertexId owner,
 
 	fresh = new_tids_slot(index, layout, owner, *first, tid);
 	head_begin(&head, index, layout, owner);
-	linked = *head.next == *first;
+	linked = head.alive && *head.next == *first;
 	if (linked)
 		*head.next = fresh;
 	else
@@ -281,6 +291,15 @@ check_restarts(Relation index, TgVertexId owner, int restarts)
 				 errhint("Please REINDEX it.")));
 }
 
+static int
+compare_tids(const void *a, const void *b)
+{
+	return ItemPointerCompare(unconstify(ItemPointerData *,
+										 (const ItemPointerData *) a),
+							  unconstify(ItemPointerData *,
+										 (const ItemPointerData *) b));
+}
+
 /*
  * Collect a chain's heap TIDs after the n that are there.  Returns the new
  * number, or -1 if the chain changed under us.
@@ -317,6 +336,16 @@ chain_collect(TgReader *reader, TgVertexId owner, TgVertexId next,
 		}
 		next = header->next;
 		reader->graph.close(&reader->graph);
+	}
+
+	/*
+	 * A slot that was unlinked, reused and put at the head of the same chain
+	 * leads through all of it a second time.
+	 */
+	if (nslots > 1)
+	{
+		qsort(*tids, n, sizeof(ItemPointerData), compare_tids);
+		n = qunique(*tids, n, sizeof(ItemPointerData), compare_tids);
 	}
 	return n;
 }

@@ -96,6 +96,8 @@ write_piece(Relation index, BlockNumber block, TgPageKind kind, int piece,
 	page = GenericXLogRegisterBuffer(xlog, buffer, 0);
 	if (PageIsNew(page))
 		tg_page_init(page, kind, piece);
+	else
+		tg_page_check(index, buffer, kind);
 	put_bytes(page, MAXALIGN(SizeOfPageHeaderData), bytes, size);
 	GenericXLogFinish(xlog);
 	UnlockReleaseBuffer(buffer);
@@ -150,6 +152,8 @@ write_slot(Relation index, const TgLayout *layout, Buffer list_buffer,
 		{
 			vector_buffer = ReadBuffer(index, stripe + vector_page);
 			LockBuffer(vector_buffer, BUFFER_LOCK_EXCLUSIVE);
+			if (!PageIsNew(BufferGetPage(vector_buffer)))
+				tg_page_check(index, vector_buffer, TG_PAGE_VECTOR);
 		}
 	}
 
@@ -218,9 +222,9 @@ insert_on_page(Relation index, const TgLayout *layout, BlockNumber block,
 /*
  * Extend the index by a stripe of empty pages; returns its first block.
  *
- * The pages are initialized one WAL record each.  A crash in between leaves
- * pages of zeros: list pages that are never used, vector pages that
- * write_slot() initializes when it needs them.
+ * The pages are initialized one WAL record each, the last first: who finds a
+ * list page finds all of its stripe, also after a crash in between, which
+ * leaves pages of zeros that are never used.
  */
 BlockNumber
 tg_extend(Relation index, const TgLayout *layout)
@@ -242,7 +246,7 @@ tg_extend(Relation index, const TgLayout *layout)
 				 errdetail("It has %u blocks; slot numbers end at %u.",
 						   stripe, TG_MAX_SLOT),
 				 errhint("Partition the table.")));
-	for (int i = 0; i < layout->stripe_pages; i++)
+	for (int i = layout->stripe_pages - 1; i >= 0; i--)
 	{
 		GenericXLogState *xlog;
 
