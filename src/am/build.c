@@ -69,6 +69,7 @@ typedef struct BuildState
 	TgIndex    *info;			/* once all vectors are known */
 
 	int			dims;			/* 0 until known */
+	int64		expected;		/* rows of the table, 0 if not known */
 	int64		rows;			/* indexed */
 	int64		inserted;		/* of these, one by one */
 	bool		full;			/* memory is: rows are inserted */
@@ -332,8 +333,15 @@ build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 			add_vector(state, span, tid);
 			if (state->n >= state->limit)
 			{
+				ereport(NOTICE,
+						(errmsg("index \"%s\" no longer fits into maintenance_work_mem after %lld rows",
+								RelationGetRelationName(index),
+								(long long) state->rows),
+						 errdetail("The other rows are inserted one by one, which takes longer."),
+						 errhint("Increase maintenance_work_mem to build the index faster.")));
 				flush_graph(state);
-				begin_phase(state, PHASE_INSERT, 0);
+				begin_phase(state, PHASE_INSERT,
+							Max(0, state->expected - state->rows));
 				state->full = true;
 			}
 		}
@@ -711,7 +719,8 @@ tg_ambuild(Relation heap, Relation index, IndexInfo *indexInfo)
 											  "togg build row",
 											  ALLOCSET_DEFAULT_SIZES);
 
-	begin_phase(&state, PHASE_LOAD, Max(0, (int64) heap->rd_rel->reltuples));
+	state.expected = Max(0, (int64) heap->rd_rel->reltuples);
+	begin_phase(&state, PHASE_LOAD, state.expected);
 	result->heap_tuples = table_index_build_scan(heap, index, indexInfo, true,
 												 true, build_callback, &state,
 												 NULL);

@@ -433,8 +433,8 @@ advance(TgSearch *search, int limit, bool guided)
 }
 
 /*
- * Expand the candidate at the cursor, and move the cursor on: compute its exact distance, score its
- * neighbours, offer them to the pool.
+ * Expand the candidate at the cursor, and move the cursor on: compute its
+ * exact distance, score its neighbours, offer them to the pool.
  *
  * In stage 1 (guided), only the lanes that TOGG's guided search evaluates are
  * offered, and the candidate remembers the cluster for stage 2.
