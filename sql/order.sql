@@ -132,3 +132,41 @@ SELECT * FROM compare_inserted('CASE WHEN j = 3 THEN 1e6 * e ELSE e / 7 END');
 SELECT * FROM compare_inserted('CASE WHEN j = 3 THEN 1e30 * e ELSE e / 7 END');
 SELECT * FROM compare_inserted('3e36 * e');
 SELECT * FROM compare_inserted('1e-40 * e');
+
+-- Several distances in ORDER BY: ties of the first are sorted by the second,
+-- also where the first cannot tell rows apart
+CREATE TABLE two AS SELECT i AS id, ARRAY[(i * 7) % 13 + 1, i]::real[] AS v FROM generate_series(1, 300) i;
+CREATE INDEX two_v ON two USING togg (v);
+SET enable_seqscan = off;
+SET enable_sort = off;
+SET togg.ef_search = 1000;
+SELECT plan($$SELECT id FROM two ORDER BY v <-> '{1,5}', v <-> '{0,7}' LIMIT 4$$);
+SELECT id FROM two ORDER BY v <-> '{1,5}', v <-> '{0,7}' LIMIT 4;
+SELECT id FROM two ORDER BY v <-> NULL, v <-> '{0,7}' LIMIT 4;
+DROP INDEX two_v;
+CREATE INDEX two_v ON two USING togg (v array_cosine_ops);
+SELECT id FROM two ORDER BY v <=> '{0,0}', v <=> '{1,2}' LIMIT 4;
+RESET enable_seqscan;
+RESET enable_sort;
+SET enable_indexscan = off;
+SELECT id FROM two ORDER BY v <-> '{1,5}', v <-> '{0,7}' LIMIT 4;
+SELECT id FROM two ORDER BY v <-> NULL, v <-> '{0,7}' LIMIT 4;
+SELECT id FROM two ORDER BY v <=> '{0,0}', v <=> '{1,2}' LIMIT 4;
+RESET enable_indexscan;
+DROP TABLE two;
+
+-- Half precision may make different vectors equal: they share a vertex, and
+-- come in the order of their own distances all the same
+CREATE TABLE near (id serial, v real[]);
+INSERT INTO near (v) SELECT (SELECT array_agg((sin(i * 7.1 + j * 3.3) * 3)::real) FROM generate_series(1, 300) j)
+	FROM generate_series(1, 500) i;
+CREATE INDEX near_v ON near USING togg (v);
+INSERT INTO near (v) SELECT array_agg((CASE WHEN j = 1 THEN 1.0002 ELSE 1 END)::real) FROM generate_series(1, 300) j;
+INSERT INTO near (v) SELECT array_agg((CASE WHEN j = 65 THEN 1.0002 ELSE 1 END)::real) FROM generate_series(1, 300) j;
+SELECT storage, vertices FROM togg_index_info('near_v');
+SET enable_seqscan = off;
+SELECT id FROM near ORDER BY v <-> (SELECT v FROM near WHERE id = 502) LIMIT 2;
+SELECT id FROM near ORDER BY v <-> (SELECT v FROM near WHERE id = 501) LIMIT 2;
+RESET enable_seqscan;
+RESET togg.ef_search;
+DROP TABLE near;

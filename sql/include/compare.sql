@@ -45,8 +45,8 @@ SET enable_seqscan = on SET enable_indexscan = off SET enable_sort = on AS
 $$
 DECLARE
 	limited boolean := query ~* '\mlimit\M';
-	scan text := format('SELECT array_agg(s.id::text), array_agg(s.distance::float8), '
-						'count(DISTINCT s.id) FROM (%s) s(id, distance)', query);
+	scan text := format('SELECT array_agg(s.id::text), array_agg(s.distance::float8) '
+						'FROM (%s) s(id, distance)', query);
 	seq_ids text[];
 	seq_distances float8[];
 	seq_n int;
@@ -55,14 +55,16 @@ DECLARE
 	n int;
 	at int;
 BEGIN
-	EXECUTE scan INTO seq_ids, seq_distances, seq_n;
+	EXECUTE scan INTO seq_ids, seq_distances;
+	SELECT count(DISTINCT id) INTO seq_n FROM unnest(seq_ids) AS u(id);
 	SET LOCAL enable_indexscan = on;
 	SET LOCAL enable_seqscan = off;
 	SET LOCAL enable_sort = off;
 	IF NOT EXISTS (SELECT FROM plan(query) AS p(line) WHERE line ~ 'Index Scan using') THEN
 		RETURN 'no index scan';
 	END IF;
-	EXECUTE scan INTO ids, distances, n;
+	EXECUTE scan INTO ids, distances;
+	SELECT count(DISTINCT id) INTO n FROM unnest(ids) AS u(id);
 
 	IF n <> coalesce(cardinality(ids), 0) THEN
 		RETURN format('%s rows, only %s of them distinct', cardinality(ids), n);

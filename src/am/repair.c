@@ -399,7 +399,7 @@ tg_repair_reach(Relation index, const TgIndex *tg)
 		tg_vacuum_delay_point();
 		tg_reader_open_slot(&reach.reader, id);
 		living = reach.reader.header->kind == TG_SLOT_VERTEX &&
-			!(reach.reader.header->flags & TG_VERTEX_DEAD);
+			!(reach.reader.header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT));
 		reach.reader.graph.close(&reach.reader.graph);
 		if (living)
 		{

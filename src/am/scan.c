@@ -557,11 +557,12 @@ report_distance(IndexScanDesc scan)
 
 	distances[0].value = state->distance;
 	distances[0].isnull = state->isnull;
-	if (scan->numberOfOrderBys > 1 && !state->isnull && state->ranked)
+	if (scan->numberOfOrderBys > 1)
 	{
 		recheck = true;
-		distances[0].value -= state->graph.query.slack *
-			(fabs(state->distance) + state->graph.query.norm + 1.0);
+		if (state->ranked && !state->isnull)
+			distances[0].value -= state->graph.query.slack *
+				(fabs(state->distance) + state->graph.query.norm + 1.0);
 		for (int i = 1; i < scan->numberOfOrderBys; i++)
 			distances[i].value = -get_float8_infinity();
 	}
