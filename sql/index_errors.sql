@@ -15,7 +15,9 @@ CREATE INDEX ON items USING togg (v, v);
 CREATE INDEX ON items USING togg (v) INCLUDE (id);
 CREATE INDEX ON items USING togg (v DESC);
 CREATE INDEX ON items USING togg (v NULLS FIRST);
+\set VERBOSITY sqlstate
 ALTER TABLE items ADD EXCLUDE USING togg (v WITH <->);
+\set VERBOSITY default
 CREATE INDEX items_v ON items USING togg (v);
 CLUSTER items USING items_v;
 ALTER TABLE items CLUSTER ON items_v;
