@@ -26,22 +26,38 @@ tg_list_maker_init(TgListMaker *maker, const TgIndex *info)
 	maker->coded.levels = palloc(dims);
 }
 
-const TgCoded *
-tg_code_neighbour(TgListMaker *maker, const float *rotated,
-				  const TgNeighbour *neighbour)
+/* Get ready to code neighbours of this vertex. */
+static void
+hold(TgListMaker *maker, const float *rotated)
+{
+	const TgIndex *info = maker->info;
+
+	for (int i = 0; i < info->geometry.inner_dims; i++)
+		maker->centre[i] = rotated[i] - info->root_rotated[i];
+}
+
+/* Code a neighbour of the vertex that is held. */
+static const TgCoded *
+code_held(TgListMaker *maker, const float *rotated,
+		  const TgNeighbour *neighbour)
 {
 	const TgIndex *info = maker->info;
 	int			dims = info->geometry.inner_dims;
 
 	for (int i = 0; i < dims; i++)
-	{
 		maker->residual[i] = neighbour->rotated[i] - rotated[i];
-		maker->centre[i] = rotated[i] - info->root_rotated[i];
-	}
 	maker->coded.id = neighbour->id;
 	tg_encode(dims, info->layout.bits, maker->residual, maker->centre,
 			  maker->coded.levels, &maker->coded.a, &maker->coded.f);
 	return &maker->coded;
+}
+
+const TgCoded *
+tg_code_neighbour(TgListMaker *maker, const float *rotated,
+				  const TgNeighbour *neighbour)
+{
+	hold(maker, rotated);
+	return code_held(maker, rotated, neighbour);
 }
 
 void
@@ -59,9 +75,9 @@ tg_make_list(TgListMaker *maker, void *slot, const float *rotated,
 		tg_cluster(maker->vectors, n, info->geometry.inner_dims,
 				   info->meta.clusters, maker->order, header->cluster_start,
 				   maker->clusters);
+	hold(maker, rotated);
 	for (int i = 0; i < n; i++)
 		tg_list_set(&info->layout, slot, i,
-					tg_code_neighbour(maker, rotated,
-									  &neighbours[maker->order[i]]),
+					code_held(maker, rotated, &neighbours[maker->order[i]]),
 					false);
 }
