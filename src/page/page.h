@@ -22,6 +22,11 @@
 #include "page/layout.h"
 #include "type/metric.h"
 
+/* PostgreSQL 18 has this as a prefix; before, it was a suffix. */
+#ifndef pg_noreturn
+#define pg_noreturn		__attribute__((noreturn))
+#endif
+
 /* ---------- index.c: the metapage, and what follows from it ---------- */
 
 /*
@@ -66,9 +71,9 @@ extern void tg_page_check(Relation index, Buffer buffer, TgPageKind kind);
 extern bool tg_page_is(Page page, TgPageKind kind);
 
 /* Error for content that cannot be; detail must be a complete sentence. */
-extern void tg_report_corruption(Relation index, BlockNumber block,
-								 const char *detail,...)
-			pg_attribute_noreturn() pg_attribute_printf(3, 4);
+pg_noreturn extern void tg_report_corruption(Relation index, BlockNumber block,
+											 const char *detail,...)
+			pg_attribute_printf(3, 4);
 
 /*
  * Where a slot's list part (or its first page) is.  Raises an error for a slot
