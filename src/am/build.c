@@ -473,7 +473,7 @@ fill_vertex(Writer *writer, uint32 number, const float *rotated)
 }
 
 static void
-write_vertex(Writer *writer, TgSlotHeader *header)
+write_vertex(Writer *writer)
 {
 	const TgLayout *layout = writer->bulk.layout;
 
@@ -489,10 +489,9 @@ write_vertex(Writer *writer, TgSlotHeader *header)
  */
 static void
 fill_tids(Writer *writer, TgSlotHeader *header, ItemPointer first,
-		  int64 nextra)
+		  const ExtraTid *extra, int64 nextra)
 {
 	const TgLayout *layout = writer->bulk.layout;
-	ExtraTid   *extra = writer->state->extra;
 	ItemPointer tids = tg_slot_tids(layout, header);
 	int64		rest;
 
@@ -581,7 +580,7 @@ write_graph(BuildState *state, const TgConstructed *graph,
 	header->norm2 = root.norm2;
 	header->error = root.error;
 	memcpy(writer.vector, root_bytes, layout->vector_size);
-	write_vertex(&writer, header);
+	write_vertex(&writer);
 
 	for (int64 i = 0; i < state->n; i++)
 	{
@@ -595,11 +594,10 @@ write_graph(BuildState *state, const TgConstructed *graph,
 						  writer.vector);
 		header->norm2 = stored.norm2;
 		header->error = stored.error;
-		state->extra += first_extra[number];
 		fill_tids(&writer, header, &state->tids[number],
+				  state->extra + first_extra[number],
 				  first_extra[number + 1] - first_extra[number]);
-		state->extra -= first_extra[number];
-		write_vertex(&writer, header);
+		write_vertex(&writer);
 		CHECK_FOR_INTERRUPTS();
 		if ((i & 0xFF) == 0)
 			report_done(NULL, i);

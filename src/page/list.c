@@ -37,12 +37,6 @@ block_stale(const TgLayout *layout, char *block)
 	return block_ids(layout, block) + TG_BLOCK_LANES;
 }
 
-TgVertexId *
-tg_list_ids(const TgLayout *layout, void *slot, int block)
-{
-	return block_ids(layout, list_block(layout, slot, block));
-}
-
 TgVertexId
 tg_list_get(const TgLayout *layout, const void *slot, int lane)
 {

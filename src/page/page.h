@@ -139,7 +139,6 @@ typedef struct TgCoded
 	uint8	   *levels;			/* [inner_dims] */
 } TgCoded;
 
-extern TgVertexId *tg_list_ids(const TgLayout *layout, void *slot, int block);
 extern TgVertexId tg_list_get(const TgLayout *layout, const void *slot,
 							  int lane);
 
