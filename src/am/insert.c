@@ -97,6 +97,7 @@ write_vertex(const NewVertex *vertex, TgLinker *linker,
 	header->error = vertex->stored.error;
 	header->next = TG_INVALID_VERTEX;
 	header->owner = TG_INVALID_VERTEX;
+	header->xid = tg_stamp_now();
 	tg_make_list(tg_linker_maker(linker), header, tg_linker_rotated(linker),
 				 neighbours, n);
 	header->ntids = 1;
@@ -170,7 +171,7 @@ insert_vector(Relation index, const TgIndex *info, TgSpan span,
 		neighbours[i].rotated = rotated;
 	}
 	id = write_vertex(&vertex, linker, neighbours, n);
-	linked = tg_linker_link(linker, id, own, n, met, n);
+	linked = tg_linker_link(linker, id, own, n, true, met, n);
 	tg_linker_link_root(linker, !linked);
 }
 

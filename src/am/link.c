@@ -453,14 +453,14 @@ link_one(TgLinker *linker, const TgMet *target, bool must)
 
 bool
 tg_linker_link(TgLinker *linker, TgVertexId id, const TgVertexId *own,
-			   int nown, const TgMet *targets, int n)
+			   int nown, bool spare, const TgMet *targets, int n)
 {
 	bool		linked = false;
 
 	linker->self.id = id;
 	linker->nown = nown;
 	memcpy(linker->own, own, sizeof(TgVertexId) * nown);
-	memset(linker->needed, false, sizeof(linker->needed));
+	memset(linker->needed, !spare, sizeof(linker->needed));
 
 	for (int i = 0; i < n; i++)
 	{

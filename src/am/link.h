@@ -42,13 +42,14 @@ extern const float *tg_linker_rotated(const TgLinker *linker);
 
 /*
  * Make others link to the vertex that was last searched for, which is written
- * and whose list is own[nown].  Of targets[n], nearest first, as many as the
+ * and whose list is own[nown].  Links of that list may be given up if spare,
+ * which is safe as long as nobody is led through the vertex.  Of targets[n], nearest first, as many as the
  * pruning rule wants get a link; at least one does, unless each of them has
  * gone meanwhile: returns whether.  Every vertex that could be reached still
  * can.
  */
 extern bool tg_linker_link(TgLinker *linker, TgVertexId id,
-						   const TgVertexId *own, int nown,
+						   const TgVertexId *own, int nown, bool spare,
 						   const TgMet *targets, int n);
 
 /*

@@ -7,7 +7,9 @@
  * neighbours that is nearest to it and not in the list yet, coded anew for the
  * list's holder.  That keeps lists full and local, but may cut off what only the
  * vertex led to: so all that can be reached from the root is marked once, and
- * each living vertex that cannot be is linked in as an insert would do it.
+ * each living vertex that cannot be is linked in as an insert would do it.  Only
+ * a vertex whose inserter may still be at work is left to that: what leaves was
+ * stamped after it, so that it did not lead to the vertex alone.
  *
  *-------------------------------------------------------------------------
  */
@@ -356,8 +358,14 @@ link_in(Reach *reach, TgVertexId id)
 		for (int i = 0; i < n; i++)
 			if (met[i].id == id)
 				memmove(&met[i], &met[i + 1], sizeof(TgMet) * (--n - i));
-		linked = tg_linker_link(linker, id, own, view.degree, met,
-								Min(n, tg->layout.degree));
+		n = Min(n, tg->layout.degree);
+
+		/*
+		 * The marks are of a graph in motion: should others be led through the
+		 * vertex after all, then its own links must stay, if that can be had.
+		 */
+		linked = tg_linker_link(linker, id, own, view.degree, false, met, n) ||
+			tg_linker_link(linker, id, own, view.degree, true, met, n);
 		tg_linker_link_root(linker, !linked);
 	}
 	MemoryContextSwitchTo(old);
@@ -399,7 +407,8 @@ tg_repair_reach(Relation index, const TgIndex *tg)
 		tg_vacuum_delay_point();
 		tg_reader_open_slot(&reach.reader, id);
 		living = reach.reader.header->kind == TG_SLOT_VERTEX &&
-			!(reach.reader.header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT));
+			!(reach.reader.header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT)) &&
+			tg_stamp_is_past(reach.reader.header->xid);
 		reach.reader.graph.close(&reach.reader.graph);
 		if (living)
 		{

@@ -119,6 +119,9 @@ typedef enum TgSlotKind
  * must be true again, of the moment it was freed, before it is reused.  Scans
  * may still hold the id then: they find a free slot, or a vertex that they
  * read as what it is now.
+ *
+ * A living vertex has the stamp of the moment it was written (0: by the build),
+ * which tells VACUUM whether its inserter may still be linking it.
  */
 typedef struct TgSlotHeader
 {
