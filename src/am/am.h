@@ -15,6 +15,7 @@
 #include "nodes/pathnodes.h"
 #include "utils/rel.h"
 
+#include "graph/prune.h"
 #include "page/page.h"
 
 #if PG_VERSION_NUM >= 180000
@@ -31,10 +32,12 @@
 #define TG_DEFAULT_EF_CONSTRUCTION	64
 #define TG_MIN_EF_CONSTRUCTION		4
 #define TG_DEFAULT_CLUSTERS			3
+#define TG_DEFAULT_KDTREE_INTERVAL	100.0
 #define TG_DEFAULT_EF_SEARCH		64
 #define TG_MAX_EF_SEARCH			1000000
 
 /* Without the option bits, codes have two bits up to this many dimensions. */
+#define TG_BITS_AUTO				(-1)
 #define TG_TWO_BIT_DIMS				256
 
 typedef struct TgOptions
@@ -42,14 +45,18 @@ typedef struct TgOptions
 	int32		vl_len_;		/* varlena header (do not touch directly!) */
 	int			m;
 	int			ef_construction;
+	int			graph;			/* TgGraphKind */
+	int			guide;			/* TgGuide */
 	int			clusters;
-	int			bits;			/* 0: by dimensions */
+	double		kdtree_interval;
+	int			bits;			/* TG_BITS_AUTO: by dimensions */
 	int			dimensions;		/* 0: those of the first row */
 	int			ef_search;		/* 0: togg.ef_search */
 } TgOptions;
 
 extern int	tg_ef_search;
 extern int	tg_routing;			/* TgRouting */
+extern int	tg_stage1_width;
 
 extern void tg_options_init(void);
 extern bytea *tg_amoptions(Datum reloptions, bool validate);
@@ -91,12 +98,22 @@ extern bool tg_aminsert(Relation index, Datum *values, bool *isnull,
 extern void tg_insert_row(Relation index, Datum value, bool isnull,
 						  ItemPointer tid);
 
+/*
+ * The highest layer of a vertex that has drawn this random number: 1/m of the
+ * vertices of a layer are on the next, too.
+ */
+extern int	tg_highest_layer(const TgIndex *info, uint32 random);
+
 /* ---------- neighbours.c: making lists ---------- */
+
+/* By which rule the index chooses neighbours. */
+extern TgPruneRule tg_index_prune_rule(const TgIndex *info);
 
 /* One neighbour of a list to be made. */
 typedef struct TgNeighbour
 {
 	TgVertexId	id;
+	const float *inner;			/* needed for a k-d guide alone */
 	const float *rotated;		/* P of its inner vector */
 } TgNeighbour;
 
@@ -107,6 +124,8 @@ typedef struct TgListMaker
 	float	   *residual;
 	float	   *centre;
 	float	   *clusters;
+	float	   *list_ranges;
+	const float *ranges;		/* of the data; NULL: those of a list serve */
 	const float **vectors;
 	uint16	   *order;
 	TgCoded		coded;
@@ -120,10 +139,11 @@ extern const TgCoded *tg_code_neighbour(TgListMaker *maker,
 										const TgNeighbour *neighbour);
 
 /*
- * Fill the empty list of a slot: cluster the neighbours, code them, put them
- * in cluster by cluster.
+ * Fill the empty list of a slot: divide the neighbours, code them, put them in
+ * part by part.  self is the vertex that holds the list.
  */
-extern void tg_make_list(TgListMaker *maker, void *slot, const float *rotated,
+extern void tg_make_list(TgListMaker *maker, void *slot,
+						 const TgNeighbour *self,
 						 const TgNeighbour *neighbours, int n);
 
 /* ---------- scan.c ---------- */

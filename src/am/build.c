@@ -32,6 +32,7 @@
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
 
+#include "graph/cluster.h"
 #include "graph/construct.h"
 
 #if PG_VERSION_NUM < 150000
@@ -57,6 +58,22 @@ typedef struct TidArray
 	int64		n;
 	int64		capacity;
 } TidArray;
+
+/*
+ * A layer of the graph.  Each has a root of its own, and its vertices are among
+ * those of the layer below.
+ */
+typedef struct Layer
+{
+	int64		n;
+	uint32	   *vertices;		/* [n], numbers of the vertices on it */
+	uint32	   *below;			/* [n], their places in the layer below */
+	const float *rotated;		/* [n][inner_dims] */
+	TgConstructed *graph;
+	uint32	   *order;			/* [n], in which they are written */
+	TgVertexId *ids;			/* [n] */
+	uint64		first_slot;		/* the root's; then the vertices */
+} Layer;
 
 struct EqualVectors_hash;
 
@@ -89,6 +106,11 @@ typedef struct BuildState
 	int64		extra_capacity;
 
 	TidArray	unranked[TG_UNRANKED_KINDS];
+
+	/* What the graph is made of. */
+	float	   *inner;			/* [n][inner_dims], for a k-d guide alone */
+	Layer		layers[TG_MAX_LAYERS];
+	int			nlayers;
 
 	int64		phase;			/* in progress */
 	instr_time	phase_start;
@@ -225,6 +247,8 @@ set_dims(BuildState *state, int dims)
 		sizeof(ItemPointerData) + 2 * sizeof(EqualVectors_entry) +
 		tg_construct_memory(state->meta.degree);
 
+	if (state->meta.guide == TG_GUIDE_KDTREE)
+		bytes += sizeof(float) * inner_dims;
 	if (state->options.dimensions > 0)
 		tg_check_dims(state->index, state->options.dimensions, dims);
 	state->dims = dims;
@@ -407,6 +431,13 @@ rotate_all(BuildState *state, float *inner)
 	int			inner_dims = state->info->geometry.inner_dims;
 	float	   *scratch = palloc(sizeof(float) * inner_dims);
 
+	if (state->info->layout.guide == TG_GUIDE_KDTREE)
+	{
+		Size		size = sizeof(float) * inner_dims * Max(state->n, 1);
+
+		state->inner = tg_alloc(size);
+		memcpy(state->inner, inner, size);
+	}
 	for (int64 i = 0; i < state->n; i++)
 	{
 		float	   *vector = inner + (Size) i * inner_dims;
@@ -417,6 +448,23 @@ rotate_all(BuildState *state, float *inner)
 			CHECK_FOR_INTERRUPTS();
 	}
 	pfree(scratch);
+}
+
+/*
+ * How far the data reach in each dimension, for k-d splits.
+ */
+static float *
+ranges_of(const BuildState *state)
+{
+	int			inner_dims = state->info->geometry.inner_dims;
+	const float **vectors = tg_alloc(sizeof(float *) * Max(state->n, 1));
+	float	   *ranges = palloc(sizeof(float) * inner_dims);
+
+	for (int64 i = 0; i < state->n; i++)
+		vectors[i] = state->inner + (Size) i * inner_dims;
+	tg_ranges(vectors, state->n, inner_dims, ranges);
+	pfree(vectors);
+	return ranges;
 }
 
 static int
@@ -436,39 +484,50 @@ typedef struct Writer
 	BuildState *state;
 	TgBulk		bulk;
 	TgListMaker maker;
-	const TgConstructed *graph;
-	const float *rotated;		/* [n][inner_dims] */
-	TgVertexId *ids;			/* [n], of the vertices */
 	uint64		next_tids_slot;	/* number of the next TG_SLOT_TIDS slot */
 	char	   *list;
 	char	   *vector;
 	TgNeighbour *neighbours;
 } Writer;
 
+/* A vertex of a layer, as lists refer to it. */
+static TgNeighbour
+neighbour_at(const BuildState *state, const Layer *layer, uint32 place)
+{
+	int			inner_dims = state->info->geometry.inner_dims;
+	TgNeighbour neighbour = {0};
+
+	neighbour.id = layer->ids[place];
+	neighbour.rotated = layer->rotated + (Size) place * inner_dims;
+	if (state->inner)
+		neighbour.inner = state->inner +
+			(Size) layer->vertices[place] * inner_dims;
+	return neighbour;
+}
+
 /*
- * Begin a vertex in the writer's buffers: header and neighbours.  number is n
- * for the root.
+ * Begin a vertex in the writer's buffers: header and neighbours.  self is it,
+ * place its own in the layer; n for the root.
  */
 static TgSlotHeader *
-fill_vertex(Writer *writer, uint32 number, const float *rotated)
+fill_vertex(Writer *writer, int layer_number, uint32 place,
+			const TgNeighbour *self)
 {
-	const TgConstructed *graph = writer->graph;
-	int			inner_dims = writer->state->info->geometry.inner_dims;
-	const uint32 *list = graph->neighbours + (Size) number * graph->degree;
+	BuildState *state = writer->state;
+	const Layer *layer = &state->layers[layer_number];
+	const TgConstructed *graph = layer->graph;
+	const uint32 *list = graph->neighbours + (Size) place * graph->degree;
 	TgSlotHeader *header = (TgSlotHeader *) writer->list;
-	int			count = graph->counts[number];
+	int			count = graph->counts[place];
 
 	memset(writer->list, 0, writer->bulk.layout->list.size);
 	header->kind = TG_SLOT_VERTEX;
 	header->next = TG_INVALID_VERTEX;
 	header->owner = TG_INVALID_VERTEX;
+	header->layer = layer_number;
 	for (int i = 0; i < count; i++)
-	{
-		writer->neighbours[i].id = writer->ids[list[i]];
-		writer->neighbours[i].rotated = writer->rotated +
-			(Size) list[i] * inner_dims;
-	}
-	tg_make_list(&writer->maker, header, rotated, writer->neighbours, count);
+		writer->neighbours[i] = neighbour_at(state, layer, list[i]);
+	tg_make_list(&writer->maker, header, self, writer->neighbours, count);
 	return header;
 }
 
@@ -538,20 +597,71 @@ write_tids_chain(Writer *writer, TgVertexId owner, const ExtraTid *tids,
 	}
 }
 
+/*
+ * Write a layer: its root, then its vertices in their order.
+ */
 static void
-write_graph(BuildState *state, const TgConstructed *graph,
-			const float *rotated, TgStored root, const void *root_bytes)
+write_layer(Writer *writer, int number, TgStored root, const void *root_bytes,
+			const int64 *first_extra)
+{
+	BuildState *state = writer->state;
+	TgIndex    *info = state->info;
+	const TgLayout *layout = &info->layout;
+	const Layer *layer = &state->layers[number];
+	TgNeighbour self = {0};
+	TgSlotHeader *header;
+
+	self.inner = info->root_inner;
+	self.rotated = info->root_rotated;
+	header = fill_vertex(writer, number, (uint32) layer->n, &self);
+	header->flags = TG_VERTEX_ROOT;
+	header->norm2 = root.norm2;
+	header->error = root.error;
+	if (number > 0)
+		header->below = tg_index_root(info, number - 1);
+	memcpy(writer->vector, root_bytes, layout->vector_size);
+	write_vertex(writer);
+
+	for (int64 i = 0; i < layer->n; i++)
+	{
+		uint32		place = layer->order[i];
+		uint32		vertex = layer->vertices[place];
+		TgSpan		span = {vector_at(state, vertex), state->dims};
+		TgStored	stored;
+
+		self = neighbour_at(state, layer, place);
+		header = fill_vertex(writer, number, place, &self);
+		stored = tg_store(&info->geometry, layout->storage, span,
+						  writer->vector);
+		header->norm2 = stored.norm2;
+		header->error = stored.error;
+		if (number > 0)
+			header->below = layer[-1].ids[layer->below[place]];
+		else
+			fill_tids(writer, header, &state->tids[vertex],
+					  state->extra + first_extra[vertex],
+					  first_extra[vertex + 1] - first_extra[vertex]);
+		write_vertex(writer);
+		CHECK_FOR_INTERRUPTS();
+		if (number == 0 && (i & 0xFF) == 0)
+			report_done(NULL, i);
+	}
+}
+
+/*
+ * Write the layers one after the other, then the heap TIDs that are left over.
+ */
+static void
+write_graph(BuildState *state, TgStored root, const void *root_bytes)
 {
 	TgIndex    *info = state->info;
 	const TgLayout *layout = &info->layout;
-	int			inner_dims = info->geometry.inner_dims;
-	uint32	   *order = tg_alloc(sizeof(uint32) * Max(state->n, 1));
+	const Layer *bottom = &state->layers[0];
+	const Layer *top = &state->layers[state->nlayers - 1];
 	int64	   *first_extra = tg_alloc(sizeof(int64) * (state->n + 1));
 	Writer		writer = {0};
-	TgSlotHeader *header;
 
 	begin_phase(state, PHASE_WRITE, state->n);
-	tg_graph_order(graph, order);
 
 	/* Extra heap TIDs by vertex: those of v are [first_extra[v], [v + 1]). */
 	qsort(state->extra, state->nextra, sizeof(ExtraTid), compare_extra);
@@ -561,61 +671,119 @@ write_graph(BuildState *state, const TgConstructed *graph,
 		first_extra[i + 1] += first_extra[i];
 
 	writer.state = state;
-	writer.graph = graph;
-	writer.rotated = rotated;
-	writer.ids = tg_alloc(sizeof(TgVertexId) * Max(state->n, 1));
 	writer.list = palloc0(layout->list.size);
 	writer.vector = palloc0(layout->vector_size);
 	writer.neighbours = palloc(sizeof(TgNeighbour) * layout->degree);
 	tg_list_maker_init(&writer.maker, info);
-
-	/* The root is slot 0, then come the vertices, then their extra TIDs. */
-	for (int64 i = 0; i < state->n; i++)
-		writer.ids[order[i]] = tg_bulk_id(layout, 1 + i);
-	writer.next_tids_slot = 1 + state->n;
+	if (state->inner)
+		writer.maker.ranges = ranges_of(state);
+	writer.next_tids_slot = top->first_slot + 1 + top->n;
 	tg_bulk_begin(&writer.bulk, state->index, MAIN_FORKNUM, layout);
+	for (int i = 0; i < state->nlayers; i++)
+		write_layer(&writer, i, root, root_bytes, first_extra);
 
-	header = fill_vertex(&writer, (uint32) state->n, info->root_rotated);
-	header->flags = TG_VERTEX_ROOT;
-	header->norm2 = root.norm2;
-	header->error = root.error;
-	memcpy(writer.vector, root_bytes, layout->vector_size);
-	write_vertex(&writer);
-
-	for (int64 i = 0; i < state->n; i++)
+	writer.next_tids_slot = top->first_slot + 1 + top->n;
+	for (int64 i = 0; i < bottom->n; i++)
 	{
-		uint32		number = order[i];
-		TgSpan		span = {vector_at(state, number), state->dims};
-		TgStored	stored;
-
-		header = fill_vertex(&writer, number,
-							 rotated + (Size) number * inner_dims);
-		stored = tg_store(&info->geometry, layout->storage, span,
-						  writer.vector);
-		header->norm2 = stored.norm2;
-		header->error = stored.error;
-		fill_tids(&writer, header, &state->tids[number],
-				  state->extra + first_extra[number],
-				  first_extra[number + 1] - first_extra[number]);
-		write_vertex(&writer);
-		CHECK_FOR_INTERRUPTS();
-		if ((i & 0xFF) == 0)
-			report_done(NULL, i);
-	}
-
-	writer.next_tids_slot = 1 + state->n;
-	for (int64 i = 0; i < state->n; i++)
-	{
-		uint32		number = order[i];
+		uint32		number = bottom->order[i];
 		int64		inside = layout->vertex_tids - 1;
 		int64		nextra = first_extra[number + 1] - first_extra[number];
 
 		if (nextra > inside)
-			write_tids_chain(&writer, writer.ids[number],
+			write_tids_chain(&writer, bottom->ids[number],
 							 state->extra + first_extra[number] + inside,
 							 nextra - inside);
 	}
 	tg_bulk_end(&writer.bulk);
+}
+
+/*
+ * Choose the vertices of a layer: of the one below, those that rise.
+ */
+static void
+choose_vertices(BuildState *state, int number)
+{
+	Layer	   *layer = &state->layers[number];
+	int			inner_dims = state->info->geometry.inner_dims;
+	float	   *rotated;
+
+	layer->vertices = tg_alloc(sizeof(uint32) * Max(layer[-1].n, 1));
+	layer->below = tg_alloc(sizeof(uint32) * Max(layer[-1].n, 1));
+	for (int64 i = 0; i < layer[-1].n; i++)
+	{
+		uint32		vertex = layer[-1].vertices[i];
+
+		if (tg_highest_layer(state->info, murmurhash32(vertex)) < number)
+			continue;
+		layer->vertices[layer->n] = vertex;
+		layer->below[layer->n++] = i;
+	}
+	rotated = tg_alloc(sizeof(float) * inner_dims * Max(layer->n, 1));
+	for (int64 i = 0; i < layer->n; i++)
+		memcpy(rotated + i * inner_dims,
+			   layer[-1].rotated + (Size) layer->below[i] * inner_dims,
+			   sizeof(float) * inner_dims);
+	layer->rotated = rotated;
+}
+
+/*
+ * Build a layer's graph, and say where its slots will be.
+ */
+static void
+construct_layer(BuildState *state, int number)
+{
+	Layer	   *layer = &state->layers[number];
+	const TgIndex *info = state->info;
+	TgConstructParams params = {0};
+
+	params.dims = info->geometry.inner_dims;
+	params.degree = info->layout.degree;
+	params.ef = state->options.ef_construction;
+	params.rule = tg_index_prune_rule(info);
+	params.root = info->root_rotated;
+	params.progress = number == 0 ? report_done : NULL;
+	layer->graph = tg_construct(&params, layer->rotated, (int) layer->n);
+	layer->order = tg_alloc(sizeof(uint32) * Max(layer->n, 1));
+	tg_graph_order(layer->graph, layer->order);
+
+	layer->first_slot = number == 0 ? 0 :
+		layer[-1].first_slot + 1 + layer[-1].n;
+	layer->ids = tg_alloc(sizeof(TgVertexId) * Max(layer->n, 1));
+	for (int64 i = 0; i < layer->n; i++)
+		layer->ids[layer->order[i]] =
+			tg_bulk_id(&info->layout, layer->first_slot + 1 + i);
+}
+
+/*
+ * Build all layers of the graph.
+ */
+static void
+construct_graph(BuildState *state, const float *rotated)
+{
+	Layer	   *bottom = &state->layers[0];
+	TgMetaPage *meta = &state->info->meta;
+
+	begin_phase(state, PHASE_GRAPH, state->n);
+	state->nlayers = tg_index_layers(state->info);
+	bottom->n = state->n;
+	bottom->rotated = rotated;
+	bottom->vertices = tg_alloc(sizeof(uint32) * Max(state->n, 1));
+	for (int64 i = 0; i < state->n; i++)
+		bottom->vertices[i] = (uint32) i;
+	for (int i = 0; i < state->nlayers; i++)
+	{
+		TgVertexId	root;
+
+		if (i > 0)
+			choose_vertices(state, i);
+		construct_layer(state, i);
+		root = tg_bulk_id(&state->info->layout, state->layers[i].first_slot);
+		if (i == 0)
+			meta->root = root;
+		else
+			meta->upper_roots[i - 1] = root;
+	}
+	state->meta = *meta;
 }
 
 /*
@@ -630,8 +798,6 @@ flush_graph(BuildState *state)
 		state->dims = state->options.dimensions;
 	if (state->dims > 0)
 	{
-		TgConstructParams params = {0};
-		TgConstructed *graph;
 		double	   *mean;
 		float	   *inner;
 		void	   *root_bytes;
@@ -640,9 +806,7 @@ flush_graph(BuildState *state)
 		state->meta.max_norm = (float) state->max_norm;
 		tg_meta_set_dims(&state->meta, &state->options, state->dims,
 						 state->half_exact, state->half_in_range);
-		state->meta.root = 0;
 		state->info = tg_index_create(&state->meta);
-		state->meta.root = tg_bulk_id(&state->info->layout, 0);
 
 		mean = palloc(sizeof(double) * state->info->geometry.inner_dims);
 		root_bytes = palloc(state->info->layout.vector_size);
@@ -650,16 +814,9 @@ flush_graph(BuildState *state)
 		root = choose_root(state->info, mean, root_bytes);
 		rotate_all(state, inner);
 
-		begin_phase(state, PHASE_GRAPH, state->n);
-		params.dims = state->info->geometry.inner_dims;
-		params.degree = state->info->layout.degree;
-		params.ef = state->options.ef_construction;
-		params.root = state->info->root_rotated;
-		params.progress = report_done;
-		graph = tg_construct(&params, inner, (int) state->n);
-
+		construct_graph(state, inner);
 		tg_meta_create(index, MAIN_FORKNUM, &state->meta);
-		write_graph(state, graph, inner, root, root_bytes);
+		write_graph(state, root, root_bytes);
 	}
 	else
 		tg_meta_create(index, MAIN_FORKNUM, &state->meta);
@@ -678,6 +835,7 @@ flush_graph(BuildState *state)
 	/* All of it is on pages now. */
 	MemoryContextReset(state->context);
 	state->vectors = NULL;
+	state->inner = NULL;
 	memset(state->unranked, 0, sizeof(state->unranked));
 }
 

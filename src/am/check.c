@@ -109,17 +109,64 @@ check_tids(CheckState *state, TgVertexId id, const TgSlotHeader *header)
 	}
 }
 
+/*
+ * A list that lost members may end before its last parts begin.
+ */
 static void
-check_clusters(CheckState *state, TgVertexId id, const TgSlotHeader *header)
+check_division(CheckState *state, TgVertexId id, const TgSlotHeader *header)
 {
-	for (int c = 0; c < header->nclusters; c++)
-		if (header->cluster_start[c] >= header->degree ||
-			(c == 0 && header->cluster_start[c] != 0) ||
-			(c > 0 && header->cluster_start[c] <= header->cluster_start[c - 1]))
-		{
-			report_slot(state, id, "has clusters that are not in order");
-			return;
-		}
+	const TgDivision *division = &header->division;
+	bool		sane = true;
+
+	switch (state->tg->layout.guide)
+	{
+		case TG_GUIDE_KMEANS:
+			for (int c = 0; c < header->nclusters; c++)
+				sane = sane &&
+					division->start[c] >= (c > 0 ? division->start[c - 1] : 0);
+			sane = sane && (header->nclusters == 0 || division->start[0] == 0);
+			break;
+		case TG_GUIDE_KDTREE:
+			if (header->nclusters > 0)
+				sane = header->nclusters == 2 &&
+					division->split.common <= division->split.right &&
+					division->split.band >= 0 && isfinite(header->split_at);
+			break;
+		case TG_GUIDE_NONE:
+			sane = header->nclusters == 0;
+			break;
+	}
+	if (!sane)
+		report_slot(state, id, "has clusters that are not in order");
+}
+
+/*
+ * A vertex of an upper layer has a living one below it, unless it is dead.
+ */
+static void
+check_below(CheckState *state, TgVertexId id, TgVertexId below, int layer)
+{
+	const TgSlotHeader *header;
+	uint8	   *flags = slot_flags(state, below);
+
+	if (flags == NULL)
+	{
+		report_slot(state, id, "is above a slot that does not exist");
+		return;
+	}
+	header = tg_reader_open_slot(&state->reader, below);
+	if (header->kind != TG_SLOT_VERTEX || header->layer != layer - 1)
+		report_slot(state, id, "is above a slot that is no vertex of the layer below");
+	state->reader.graph.close(&state->reader.graph);
+}
+
+static bool
+is_root(const CheckState *state, TgVertexId id)
+{
+	for (int layer = 0; layer < tg_index_layers(state->tg); layer++)
+		if (id == tg_index_root(state->tg, layer))
+			return true;
+	return false;
 }
 
 static void
@@ -149,6 +196,8 @@ check_slot(CheckState *state, TgVertexId id)
 	const TgSlotHeader *header = tg_reader_open_slot(&state->reader, id);
 	TgGraph    *graph = &state->reader.graph;
 	uint8	   *flags = slot_flags(state, id);
+	TgVertexId	below = header->below;
+	int			layer = 0;
 
 	switch (header->kind)
 	{
@@ -161,32 +210,36 @@ check_slot(CheckState *state, TgVertexId id)
 			break;
 		default:
 			/* A crash may leave a root that the metapage never heard of. */
-			if ((header->flags & TG_VERTEX_ROOT) && id != state->tg->meta.root)
+			if ((header->flags & TG_VERTEX_ROOT) && !is_root(state, id))
 			{
 				*flags |= SEEN_FREE;
 				break;
 			}
 			*flags |= SEEN_VERTEX;
 			check_tids(state, id, header);
-			check_clusters(state, id, header);
+			check_division(state, id, header);
+			if (!(header->flags & TG_VERTEX_DEAD))
+				layer = header->layer;
 			if (!(header->norm2 >= 0) || !(header->error >= 0))
 				report_slot(state, id, "has a vector of impossible norm");
 			if ((header->flags & TG_VERTEX_DEAD) &&
 				(header->ntids > 0 || header->next != TG_INVALID_VERTEX))
 				report_slot(state, id, "is dead but has rows");
 			if (!(header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT)) &&
-				header->ntids == 0 && header->next == TG_INVALID_VERTEX)
+				header->layer == 0 && header->ntids == 0 && header->next == TG_INVALID_VERTEX)
 				report_slot(state, id, "has no rows but is not dead");
 	}
-	if (header->kind == TG_SLOT_VERTEX)
+	if (header->kind == TG_SLOT_VERTEX && state->tg->layout.bits > 0)
 	{
-		TgVertexView view = {id, header->degree, header->nclusters,
-		header->cluster_start,
-		(const char *) header + state->tg->layout.blocks_offset};
+		TgVertexView view = {0};
 
+		view.degree = header->degree;
+		view.blocks = (const char *) header + state->tg->layout.blocks_offset;
 		check_factors(state, id, &view);
 	}
 	graph->close(graph);
+	if (layer > 0)
+		check_below(state, id, below, layer);
 }
 
 /*
@@ -273,8 +326,13 @@ check_graph(CheckState *state)
 		if (scan.page.kind == TG_PAGE_LIST && slot_flags(state, id))
 			check_slot(state, id);
 
-	queue[queued++] = state->tg->meta.root;
-	*slot_flags(state, state->tg->meta.root) |= REACHED;
+	for (int layer = 0; layer < tg_index_layers(state->tg); layer++)
+	{
+		TgVertexId	root = tg_index_root(state->tg, layer);
+
+		queue[queued++] = root;
+		*slot_flags(state, root) |= REACHED;
+	}
 	for (int64 head = 0; head < queued; head++)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -95,7 +95,8 @@ count_slots(Relation index, const TgIndex *tg, Counts *counts)
 			counts->free_slots++;
 		else if (header->ntids != TG_TIDS_CLOSED)
 			counts->rows += header->ntids;
-		if (header->kind == TG_SLOT_VERTEX && !(header->flags & TG_VERTEX_ROOT))
+		if (header->kind == TG_SLOT_VERTEX && header->layer == 0 &&
+			!(header->flags & TG_VERTEX_ROOT))
 		{
 			counts->vertices++;
 			counts->dead += (header->flags & TG_VERTEX_DEAD) != 0;

@@ -8,6 +8,8 @@
  * 2. tg_prune() chooses the neighbours; the new vertex is written with its
  *	  list.  From here on it has a way out, but no way leads to it.
  * 3. Neighbours get links back, one page at a time (src/am/link.c).
+ * 4. In an HNSW graph the vertex may rise: it is written and linked on upper
+ *	  layers in the same way.
  *
  * No lock is held from one step to the next.  A neighbour may die meanwhile;
  * it is not freed as long as we run (see TgSlotHeader).
@@ -21,6 +23,7 @@
 #include <math.h>
 
 #include "access/xact.h"
+#include "common/pg_prng.h"
 #include "miscadmin.h"
 
 #include "graph/prune.h"
@@ -36,6 +39,7 @@ typedef struct NewVertex
 	char	   *bytes;			/* the stored vector */
 	float	   *inner;
 	ItemPointer tid;
+	TgVertexId	id;				/* on the layer it was written to last */
 } NewVertex;
 
 /*
@@ -82,26 +86,34 @@ is_equal(const NewVertex *vertex, TgReader *reader, TgVertexId id)
 }
 
 /*
- * Write the new vertex with its list.
+ * Write the new vertex with its list on one layer.
  */
 static TgVertexId
-write_vertex(const NewVertex *vertex, TgLinker *linker,
+write_vertex(const NewVertex *vertex, TgLinker *linker, int layer,
 			 const TgNeighbour *neighbours, int n)
 {
 	const TgLayout *layout = &vertex->info->layout;
 	char	   *list = palloc0(layout->list.size);
 	TgSlotHeader *header = (TgSlotHeader *) list;
+	TgNeighbour self = {0};
 
+	self.inner = vertex->inner;
+	self.rotated = tg_linker_rotated(linker);
 	header->kind = TG_SLOT_VERTEX;
+	header->layer = layer;
 	header->norm2 = vertex->stored.norm2;
 	header->error = vertex->stored.error;
 	header->next = TG_INVALID_VERTEX;
 	header->owner = TG_INVALID_VERTEX;
 	header->xid = tg_stamp_now();
-	tg_make_list(tg_linker_maker(linker), header, tg_linker_rotated(linker),
-				 neighbours, n);
-	header->ntids = 1;
-	*tg_slot_tids(layout, header) = *vertex->tid;
+	tg_make_list(tg_linker_maker(linker), header, &self, neighbours, n);
+	if (layer > 0)
+		header->below = vertex->id;
+	else
+	{
+		header->ntids = 1;
+		*tg_slot_tids(layout, header) = *vertex->tid;
+	}
 	if (layout->vector_inline)
 		memcpy(list + layout->vector_offset, vertex->bytes,
 			   layout->vector_size);
@@ -127,7 +139,7 @@ choose_neighbours(const TgIndex *info, TgMet *met, int n)
 		candidates[i].id = i;
 		candidates[i].vector = met[i].inner;
 	}
-	nchosen = tg_prune(candidates, n, info->layout.degree,
+	nchosen = tg_prune(tg_index_prune_rule(info), candidates, n, info->layout.degree,
 					   info->layout.degree / 2, info->geometry.inner_dims);
 	for (int i = 0; i < nchosen; i++)
 		met[i] = all[candidates[i].id];
@@ -136,29 +148,39 @@ choose_neighbours(const TgIndex *info, TgMet *met, int n)
 	return nchosen;
 }
 
-/*
- * Insert a vector into the graph.
- */
-static void
-insert_vector(Relation index, const TgIndex *info, TgSpan span,
-			  ItemPointer tid)
+int
+tg_highest_layer(const TgIndex *info, uint32 random)
 {
-	TgLinker   *linker = tg_linker_create(index, info);
+	int			m = info->layout.degree / 2;
+	int			layer = 0;
+
+	for (random /= 2; layer < tg_index_layers(info) - 1 &&
+		 random < PG_INT32_MAX / m; random *= m)
+		layer++;
+	return layer;
+}
+
+/*
+ * Insert the vertex on a layer, the lowest first.  A row whose vector is in the
+ * index already only adds its heap TID: false.
+ */
+static bool
+insert_on_layer(NewVertex *vertex, int layer)
+{
+	const TgIndex *info = vertex->info;
+	TgLinker   *linker = tg_linker_create(vertex->index, info, layer);
 	int			ef = Max(info->meta.ef_construction, info->layout.degree);
-	NewVertex	vertex;
 	TgMet	   *met;
 	TgNeighbour *neighbours;
 	TgVertexId	own[TG_MAX_DEGREE];
-	TgVertexId	id;
 	bool		linked;
 	int			n;
 
-	new_vertex_init(&vertex, index, info, span, tid);
-	met = tg_linker_search(linker, vertex.inner, ef, &n);
-	for (int i = 0; i < n && met[i].distance == 0; i++)
-		if (is_equal(&vertex, tg_linker_reader(linker), met[i].id) &&
-			tg_tids_add(index, &info->layout, met[i].id, tid))
-			return;
+	met = tg_linker_search(linker, vertex->inner, ef, &n);
+	for (int i = 0; layer == 0 && i < n && met[i].distance == 0; i++)
+		if (is_equal(vertex, tg_linker_reader(linker), met[i].id) &&
+			tg_tids_add(vertex->index, &info->layout, met[i].id, vertex->tid))
+			return false;
 
 	n = choose_neighbours(info, met, n);
 	neighbours = palloc(sizeof(TgNeighbour) * (n + 1));
@@ -168,19 +190,38 @@ insert_vector(Relation index, const TgIndex *info, TgSpan span,
 
 		tg_rotate(&info->rotation, met[i].inner, rotated);
 		neighbours[i].id = own[i] = met[i].id;
+		neighbours[i].inner = met[i].inner;
 		neighbours[i].rotated = rotated;
 	}
-	id = write_vertex(&vertex, linker, neighbours, n);
-	linked = tg_linker_link(linker, id, own, n, true, met, n);
+	vertex->id = write_vertex(vertex, linker, layer, neighbours, n);
+	linked = tg_linker_link(linker, vertex->id, own, n, true, met, n);
 	tg_linker_link_root(linker, !linked);
+	return true;
 }
 
 /*
- * Write the root of an index that has none, and tell the metapage.  The root
- * is where the first vector is: no other is known.
+ * Insert a vector into the graph.
  */
 static void
-create_root(Relation index, TgSpan span)
+insert_vector(Relation index, const TgIndex *info, TgSpan span,
+			  ItemPointer tid)
+{
+	NewVertex	vertex;
+	int			highest = tg_highest_layer(info,
+										   pg_prng_uint32(&pg_global_prng_state));
+
+	new_vertex_init(&vertex, index, info, span, tid);
+	for (int layer = 0; layer <= highest; layer++)
+		if (!insert_on_layer(&vertex, layer))
+			break;
+}
+
+/*
+ * Write the roots of an index that has none, and tell the metapage.  They are
+ * where the first vector is: no other is known.
+ */
+static void
+create_roots(Relation index, TgSpan span)
 {
 	TgMetaEdit	edit;
 	TgIndex    *info;
@@ -210,7 +251,18 @@ create_root(Relation index, TgSpan span)
 	if (info->layout.vector_inline)
 		memcpy(list + info->layout.vector_offset, bytes,
 			   info->layout.vector_size);
-	edit.meta->root = tg_slot_insert(index, &info->layout, list, bytes);
+	for (int layer = 0; layer < tg_index_layers(info); layer++)
+	{
+		TgVertexId	root;
+
+		header->layer = layer;
+		root = tg_slot_insert(index, &info->layout, list, bytes);
+		header->below = root;
+		if (layer == 0)
+			edit.meta->root = root;
+		else
+			edit.meta->upper_roots[layer - 1] = root;
+	}
 	tg_meta_edit_finish(&edit);
 }
 
@@ -245,7 +297,7 @@ set_dims(Relation index, TgSpan span)
 													span.dims));
 		tg_meta_edit_finish(&edit);
 	}
-	create_root(index, span);
+	create_roots(index, span);
 }
 
 void

@@ -14,7 +14,7 @@
  * Which c is given up is judged from p's page alone, by the codes of its
  * neighbours, which share one centre: one scan of the list with the score
  * table of o tells how far o is from each, another with the table of p how far
- * p is.
+ * p is.  Without codes the neighbours are read before p's page is locked.
  *
  * Each list is changed under the lock of its own page, and no other lock is
  * held meanwhile.
@@ -25,18 +25,13 @@
 
 #include "am/link.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "miscadmin.h"
 
-#include "graph/prune.h"
-
-/*
- * A link to c is not worth a lane of p's list if a neighbour v of p has
- * d(v, c) below this share of d(p, c), squared distances: the mean of what
- * tg_prune() uses over the slots.
- */
-#define OCCLUSION	((TG_PRUNE_RELAX_FIRST + 1.0f) / 2.0f)
+/* Lists are judged whole: by the mean of what tg_prune() uses over the slots. */
+#define MEAN_RELAX	((TG_PRUNE_RELAX_FIRST + 1.0f) / 2.0f)
 
 /*
  * The graph as a linker's search sees it: the reader's, with distances in the
@@ -46,6 +41,7 @@ typedef struct MeetingGraph
 {
 	TgReader	reader;			/* first */
 	const TgIndex *info;
+	int			layer;
 	const float *query;			/* inner */
 	float	   *values;			/* scratch, [dims] */
 	TgMet	   *met;
@@ -61,6 +57,8 @@ struct TgLinker
 	Relation	index;
 	const TgIndex *info;
 	const TgLayout *layout;
+	TgVertexId	root;			/* of the layer */
+	TgPruneRule rule;
 	MeetingGraph graph;
 	TgListMaker maker;
 	TgNeighbour self;
@@ -104,12 +102,13 @@ meet(TgGraph *base, const TgVertexView *view, TgResult *result, bool *live)
 	result->distance = met->distance;
 	result->error = 0;
 	result->payload = graph->nmet++;
-	*live = !(header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT));
+	*live = header->layer == graph->layer &&
+		!(header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT));
 	return met->distance;
 }
 
 TgLinker *
-tg_linker_create(Relation index, const TgIndex *info)
+tg_linker_create(Relation index, const TgIndex *info, int layer)
 {
 	TgLinker   *linker = palloc0(sizeof(TgLinker));
 	int			dims = info->geometry.inner_dims;
@@ -117,9 +116,12 @@ tg_linker_create(Relation index, const TgIndex *info)
 	linker->index = index;
 	linker->info = info;
 	linker->layout = &info->layout;
+	linker->root = tg_index_root(info, layer);
+	linker->rule = tg_index_prune_rule(info);
 	tg_reader_init(&linker->graph.reader, index, &info->layout);
 	linker->graph.reader.graph.distance = meet;
 	linker->graph.info = info;
+	linker->graph.layer = layer;
 	linker->graph.values = palloc(sizeof(float) * info->geometry.dims);
 	linker->graph.capacity = 256;
 	linker->graph.met = palloc(sizeof(TgMet) * linker->graph.capacity);
@@ -151,7 +153,7 @@ tg_linker_rotated(const TgLinker *linker)
 }
 
 /*
- * Rotate an inner vector and build its score table.
+ * Rotate an inner vector and build its score table, which scores codes.
  */
 static void
 prepare(TgLinker *linker, const float *inner, float *rotated,
@@ -161,6 +163,8 @@ prepare(TgLinker *linker, const float *inner, float *rotated,
 	int			dims = info->geometry.inner_dims;
 
 	tg_rotate(&info->rotation, inner, rotated);
+	if (linker->layout->bits == 0)
+		return;
 	for (int i = 0; i < dims; i++)
 		linker->scratch[i] = rotated[i] - info->root_rotated[i];
 	tg_table_build(table, dims, info->layout.bits, linker->scratch);
@@ -171,16 +175,18 @@ tg_linker_search(TgLinker *linker, const float *inner, int ef, int *n)
 {
 	MeetingGraph *graph = &linker->graph;
 	TgSearch   *search = tg_search_create();
+	TgSearchParams params = {TG_ROUTING_TWO_STAGE,
+	TG_DEFAULT_STAGE1_WIDTH, ef};
 	TgMet	   *found;
 	TgResult	result;
 
 	prepare(linker, inner, linker->rotated, &linker->table);
 	linker->self.rotated = linker->rotated;
 	graph->query = inner;
+	graph->reader.graph.query = inner;
 	graph->nmet = 0;
-	tg_search_begin(search, &graph->reader.graph, &linker->table,
-					TG_ROUTING_TWO_STAGE, ef);
-	tg_search_add_entry(search, linker->info->meta.root);
+	tg_search_begin(search, &graph->reader.graph, &linker->table, params);
+	tg_search_add_entry(search, linker->root);
 	tg_search_run(search);
 
 	*n = 0;
@@ -192,8 +198,20 @@ tg_linker_search(TgLinker *linker, const float *inner, int ef, int *n)
 }
 
 /*
- * Estimated squared distances of a list's neighbours to the table's vector,
- * whose squared distance to the holder is base.
+ * How far a list's neighbours are from self and from the list's holder, squared
+ * distances.
+ */
+typedef struct Judgement
+{
+	int			n;
+	TgVertexId	ids[TG_MAX_DEGREE];
+	float		to_self[TG_MAX_DEGREE];
+	float		to_holder[TG_MAX_DEGREE];
+} Judgement;
+
+/*
+ * Estimated distances of a list's neighbours to the table's vector, whose
+ * distance to the holder is base.
  */
 static void
 score_list(const TgLayout *layout, const TgSlotHeader *header,
@@ -209,6 +227,77 @@ score_list(const TgLayout *layout, const TgSlotHeader *header,
 		tg_kernels->score(table, block.codes, block.a, block.f, base, INFINITY,
 						  estimates + b * TG_BLOCK_LANES);
 	}
+}
+
+static void
+judge_ids(Judgement *judgement, const TgLayout *layout,
+		  const TgSlotHeader *header)
+{
+	judgement->n = header->degree;
+	for (int lane = 0; lane < header->degree; lane++)
+		judgement->ids[lane] = tg_list_get(layout, header, lane);
+}
+
+/*
+ * Judge a list by its codes.  linker->other_table is the holder's.
+ */
+static void
+judge_by_codes(const TgLinker *linker, const TgSlotHeader *header,
+			   float distance, Judgement *judgement)
+{
+	judge_ids(judgement, linker->layout, header);
+	score_list(linker->layout, header, &linker->table, distance,
+			   judgement->to_self);
+	score_list(linker->layout, header, &linker->other_table, 0.0f,
+			   judgement->to_holder);
+}
+
+/*
+ * Judge a list without codes, by its neighbours' vectors.  One that has room is
+ * not worth it.
+ */
+static void
+judge_by_vectors(TgLinker *linker, const TgMet *holder, Judgement *judgement)
+{
+	TgReader   *reader = &linker->graph.reader;
+	TgGraph    *graph = &reader->graph;
+	TgVertexView view;
+
+	judgement->n = 0;
+	if (!graph->open(graph, holder->id, &view))
+		return;
+	judge_ids(judgement, linker->layout, reader->header);
+	graph->close(graph);
+	for (int lane = 0; lane < judgement->n; lane++)
+	{
+		TgResult	result;
+		bool		live;
+
+		/* One that is gone is as far as can be, and looks so to both. */
+		judgement->to_self[lane] = judgement->to_holder[lane] = FLT_MAX;
+		if (judgement->n < linker->layout->degree ||
+			!graph->open(graph, judgement->ids[lane], &view))
+			continue;
+		judgement->to_self[lane] = meet(graph, &view, &result, &live);
+		graph->close(graph);
+		judgement->to_holder[lane] =
+			tg_kernels->l2sq(holder->inner,
+							 linker->graph.met[result.payload].inner,
+							 linker->info->geometry.inner_dims);
+	}
+}
+
+/* Is the list still the one that was judged? */
+static bool
+still_judged(const TgLayout *layout, const TgSlotHeader *header,
+			 const Judgement *judgement)
+{
+	if (header->degree != judgement->n)
+		return false;
+	for (int lane = 0; lane < judgement->n; lane++)
+		if (tg_list_get(layout, header, lane) != judgement->ids[lane])
+			return false;
+	return true;
 }
 
 /* Which of self's neighbours is it, or -1. */
@@ -240,30 +329,33 @@ typedef struct Choice
  * that it replaces best, one that it leads to if possible.
  */
 static Choice
-choose_lane(const TgLinker *linker, const TgSlotHeader *header,
-			const float *to_self, const float *to_holder, float distance,
+choose_lane(const TgLinker *linker, const Judgement *judgement, float distance,
 			bool must)
 {
+	const float *to_self = judgement->to_self;
+	const float *to_holder = judgement->to_holder;
 	Choice		choice = {-1, TG_INVALID_VERTEX};
 	int			superfluous = -1;
 	int			best = -1;
 	int			best_own = -1;
 	bool		occluded = false;
 
-	for (int lane = 0; lane < header->degree; lane++)
+	for (int lane = 0; lane < judgement->n; lane++)
 	{
 		/* Compared crosswise: to_holder may be zero. */
 #define REPLACED_BETTER(than) \
 	((than) < 0 || \
 	 to_self[lane] * to_holder[than] < to_self[than] * to_holder[lane])
 
-		TgVertexId	id = tg_list_get(linker->layout, header, lane);
-		bool		own = find_own(linker, id) >= 0;
+		bool		own = find_own(linker, judgement->ids[lane]) >= 0;
 
 		if (to_holder[lane] < distance &&
-			to_self[lane] < OCCLUSION * distance)
+			to_self[lane] < tg_prune_limit(linker->rule, MEAN_RELAX, distance,
+										   to_holder[lane]))
 			occluded = true;
-		if (own && to_self[lane] < OCCLUSION * to_holder[lane] &&
+		if (own &&
+			to_self[lane] < tg_prune_limit(linker->rule, MEAN_RELAX,
+										   to_holder[lane], distance) &&
 			(superfluous < 0 || to_holder[lane] > to_holder[superfluous]))
 			superfluous = lane;
 		if (REPLACED_BETTER(best))
@@ -279,7 +371,7 @@ choose_lane(const TgLinker *linker, const TgSlotHeader *header,
 	{
 		choice.lane = best_own;
 		if (best_own < 0)
-			choice.taken_over = tg_list_get(linker->layout, header, best);
+			choice.taken_over = judgement->ids[best];
 	}
 	return choice;
 }
@@ -403,6 +495,7 @@ link_one(TgLinker *linker, const TgMet *target, bool must)
 	const TgLayout *layout = linker->layout;
 	TgNeighbour self = linker->self;
 	Choice		choice = {-1, TG_INVALID_VERTEX};
+	Judgement	judgement;
 	const TgCoded *coded;
 	TgEdit		edit;
 	TgSlotHeader *header;
@@ -411,6 +504,8 @@ link_one(TgLinker *linker, const TgMet *target, bool must)
 	prepare(linker, target->inner, linker->other_rotated,
 			&linker->other_table);
 	coded = tg_code_neighbour(&linker->maker, linker->other_rotated, &self);
+	if (layout->bits == 0)
+		judge_by_vectors(linker, target, &judgement);
 
 	tg_edit_begin(&edit, linker->index, layout, target->id);
 	header = tg_edit_header(&edit);
@@ -429,13 +524,14 @@ link_one(TgLinker *linker, const TgMet *target, bool must)
 		choice.lane = header->degree;
 	else
 	{
-		float		to_self[TG_MAX_DEGREE];
-		float		to_holder[TG_MAX_DEGREE];
-
-		score_list(layout, header, &linker->table, target->distance, to_self);
-		score_list(layout, header, &linker->other_table, 0.0f, to_holder);
-		choice = choose_lane(linker, header, to_self, to_holder,
-							 target->distance, must);
+		if (layout->bits > 0)
+			judge_by_codes(linker, header, target->distance, &judgement);
+		else if (!still_judged(layout, header, &judgement))
+		{
+			tg_edit_abort(&edit);
+			return false;
+		}
+		choice = choose_lane(linker, &judgement, target->distance, must);
 		if (choice.lane >= 0)
 			linker->needed[find_own(linker, tg_list_get(layout, header,
 														choice.lane))] = true;
@@ -553,14 +649,14 @@ replace_entry_point(TgLinker *linker, const TgMet *root, const TgVertexId *ids,
 
 /*
  * Could self be less superfluous an entry point than some of the root's?
- * Judged from the root's page alone.  ids[] receives the entry points, if
+ * Judged from the root's page alone, where there are codes.  ids[] receives the entry points, if
  * there are as many as fit; *n their number.
  */
 static bool
 may_be_entry_point(TgLinker *linker, const TgMet *root, TgVertexId *ids, int *n)
 {
 	TgReader   *reader = &linker->graph.reader;
-	float		estimates[TG_MAX_DEGREE];
+	Judgement	judgement;
 	float		nearest = INFINITY;
 	float		least;
 	TgVertexView view;
@@ -568,16 +664,20 @@ may_be_entry_point(TgLinker *linker, const TgMet *root, TgVertexId *ids, int *n)
 	*n = 0;
 	if (!reader->graph.open(&reader->graph, root->id, &view))
 		return false;
-	*n = view.degree;
 	least = reader->header->error;
-	score_list(linker->layout, reader->header, &linker->table, root->distance,
-			   estimates);
-	for (int lane = 0; lane < view.degree; lane++)
+	if (linker->layout->bits > 0)
 	{
-		ids[lane] = tg_list_get(linker->layout, reader->header, lane);
-		nearest = Min(nearest, estimates[lane]);
+		judge_ids(&judgement, linker->layout, reader->header);
+		score_list(linker->layout, reader->header, &linker->table,
+				   root->distance, judgement.to_self);
 	}
 	reader->graph.close(&reader->graph);
+	if (linker->layout->bits == 0)
+		judge_by_vectors(linker, root, &judgement);
+	*n = judgement.n;
+	memcpy(ids, judgement.ids, sizeof(TgVertexId) * judgement.n);
+	for (int lane = 0; lane < judgement.n; lane++)
+		nearest = Min(nearest, judgement.to_self[lane]);
 	return nearest > least;
 }
 
@@ -585,7 +685,7 @@ void
 tg_linker_link_root(TgLinker *linker, bool must)
 {
 	const TgIndex *info = linker->info;
-	TgMet		root = {info->meta.root, true, 0.0f, info->root_inner};
+	TgMet		root = {linker->root, true, 0.0f, info->root_inner};
 	TgVertexId	ids[TG_MAX_DEGREE];
 	bool		done = false;
 	int			tries = 0;

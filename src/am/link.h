@@ -21,8 +21,12 @@ typedef struct TgMet
 
 typedef struct TgLinker TgLinker;
 
-/* Everything is allocated in the current memory context. */
-extern TgLinker *tg_linker_create(Relation index, const TgIndex *info);
+/*
+ * A linker for one layer of the graph.  Everything is allocated in the current
+ * memory context.
+ */
+extern TgLinker *tg_linker_create(Relation index, const TgIndex *info,
+								  int layer);
 
 /*
  * Search for a vector of the inner space: all living vertices met, nearest

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * neighbours.c
- *	  Making neighbour lists: clustered, coded, ready to be stored.
+ *	  Making neighbour lists: divided, coded, ready to be stored.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,6 +10,12 @@
 #include "am/am.h"
 
 #include "graph/cluster.h"
+
+TgPruneRule
+tg_index_prune_rule(const TgIndex *info)
+{
+	return info->meta.graph == TG_GRAPH_NSSG ? TG_PRUNE_ANGLE : TG_PRUNE_RNG;
+}
 
 void
 tg_list_maker_init(TgListMaker *maker, const TgIndex *info)
@@ -21,6 +27,8 @@ tg_list_maker_init(TgListMaker *maker, const TgIndex *info)
 	maker->centre = palloc(sizeof(float) * dims);
 	maker->clusters = palloc(sizeof(float) *
 							 TG_CLUSTER_SCRATCH(info->meta.clusters, dims));
+	maker->list_ranges = palloc(sizeof(float) * dims);
+	maker->ranges = NULL;
 	maker->vectors = palloc(sizeof(float *) * info->layout.degree);
 	maker->order = palloc(sizeof(uint16) * info->layout.degree);
 	maker->coded.levels = palloc(dims);
@@ -44,9 +52,11 @@ code_held(TgListMaker *maker, const float *rotated,
 	const TgIndex *info = maker->info;
 	int			dims = info->geometry.inner_dims;
 
+	maker->coded.id = neighbour->id;
+	if (info->layout.bits == 0)
+		return &maker->coded;
 	for (int i = 0; i < dims; i++)
 		maker->residual[i] = neighbour->rotated[i] - rotated[i];
-	maker->coded.id = neighbour->id;
 	tg_encode(dims, info->layout.bits, maker->residual, maker->centre,
 			  maker->coded.levels, &maker->coded.a, &maker->coded.f);
 	return &maker->coded;
@@ -60,8 +70,53 @@ tg_code_neighbour(TgListMaker *maker, const float *rotated,
 	return code_held(maker, rotated, neighbour);
 }
 
+/*
+ * Divide a list by the index's guide; maker->order receives the members.
+ */
+static void
+divide(TgListMaker *maker, TgSlotHeader *header, const TgNeighbour *self,
+	   const TgNeighbour *neighbours, int n)
+{
+	const TgIndex *info = maker->info;
+	int			dims = info->geometry.inner_dims;
+	TgGuide		guide = header->layer == 0 ? info->layout.guide : TG_GUIDE_NONE;
+
+	header->nclusters = 0;
+	switch (guide)
+	{
+		case TG_GUIDE_KMEANS:
+			for (int i = 0; i < n; i++)
+				maker->vectors[i] = neighbours[i].rotated;
+			if (n > 0)
+				header->nclusters = tg_cluster(maker->vectors, n, dims,
+											   info->meta.clusters,
+											   maker->order,
+											   &header->division,
+											   maker->clusters);
+			break;
+		case TG_GUIDE_KDTREE:
+			for (int i = 0; i < n; i++)
+				maker->vectors[i] = neighbours[i].inner;
+			if (maker->ranges == NULL)
+				tg_ranges(maker->vectors, n, dims, maker->list_ranges);
+			header->nclusters = tg_split(self->inner, maker->vectors, n, dims,
+										 maker->ranges ? maker->ranges :
+										 maker->list_ranges,
+										 info->meta.kdtree_interval,
+										 maker->order, &header->division);
+			if (header->nclusters > 0)
+				header->split_at =
+					self->inner[header->division.split.dim];
+			break;
+		case TG_GUIDE_NONE:
+			for (int i = 0; i < n; i++)
+				maker->order[i] = (uint16) i;
+			break;
+	}
+}
+
 void
-tg_make_list(TgListMaker *maker, void *slot, const float *rotated,
+tg_make_list(TgListMaker *maker, void *slot, const TgNeighbour *self,
 			 const TgNeighbour *neighbours, int n)
 {
 	const TgIndex *info = maker->info;
@@ -69,15 +124,11 @@ tg_make_list(TgListMaker *maker, void *slot, const float *rotated,
 
 	Assert(header->degree == 0 && n <= info->layout.degree);
 
-	for (int i = 0; i < n; i++)
-		maker->vectors[i] = neighbours[i].rotated;
-	header->nclusters = n == 0 ? 0 :
-		tg_cluster(maker->vectors, n, info->geometry.inner_dims,
-				   info->meta.clusters, maker->order, header->cluster_start,
-				   maker->clusters);
-	hold(maker, rotated);
+	divide(maker, header, self, neighbours, n);
+	hold(maker, self->rotated);
 	for (int i = 0; i < n; i++)
 		tg_list_set(&info->layout, slot, i,
-					code_held(maker, rotated, &neighbours[maker->order[i]]),
+					code_held(maker, self->rotated,
+							  &neighbours[maker->order[i]]),
 					false);
 }

@@ -17,6 +17,7 @@
 
 int			tg_ef_search = TG_DEFAULT_EF_SEARCH;
 int			tg_routing = TG_ROUTING_TWO_STAGE;
+int			tg_stage1_width = TG_DEFAULT_STAGE1_WIDTH;
 
 static char *simd_setting = NULL;
 static relopt_kind option_kind;
@@ -26,6 +27,20 @@ static const struct config_enum_entry routing_values[] = {
 	{"guided", TG_ROUTING_GUIDED, false},
 	{"greedy", TG_ROUTING_GREEDY, false},
 	{NULL, 0, false}
+};
+
+static relopt_enum_elt_def graph_values[] = {
+	{"nsg", TG_GRAPH_NSG},
+	{"nssg", TG_GRAPH_NSSG},
+	{"hnsw", TG_GRAPH_HNSW},
+	{NULL, 0}
+};
+
+static relopt_enum_elt_def guide_values[] = {
+	{"kmeans", TG_GUIDE_KMEANS},
+	{"kdtree", TG_GUIDE_KDTREE},
+	{"none", TG_GUIDE_NONE},
+	{NULL, 0}
 };
 
 /* float32 storage is worth this much more room than lossy half floats. */
@@ -66,13 +81,28 @@ tg_options_init(void)
 					  "Size of the candidate pool when neighbours are chosen",
 					  TG_DEFAULT_EF_CONSTRUCTION, TG_MIN_EF_CONSTRUCTION,
 					  TG_MAX_EF_CONSTRUCTION, AccessExclusiveLock);
+	add_enum_reloption(option_kind, "graph",
+					   "Base graph", graph_values, TG_GRAPH_NSG,
+					   "Valid values are \"nsg\", \"nssg\", and \"hnsw\".",
+					   AccessExclusiveLock);
+	add_enum_reloption(option_kind, "guide",
+					   "How neighbour lists are divided for guided search",
+					   guide_values, TG_GUIDE_KMEANS,
+					   "Valid values are \"kmeans\", \"kdtree\", and \"none\".",
+					   AccessExclusiveLock);
 	add_int_reloption(option_kind, "clusters",
-					  "Clusters that a neighbour list is divided into",
+					  "Clusters that a neighbour list is divided into, with guide = kmeans",
 					  TG_DEFAULT_CLUSTERS, 1, TG_MAX_CLUSTERS,
 					  AccessExclusiveLock);
+	add_real_reloption(option_kind, "kdtree_interval",
+					   "A vertex's neighbours within 1/kdtree_interval of a dimension's range "
+					   "are common to both of its sides, with guide = kdtree",
+					   TG_DEFAULT_KDTREE_INTERVAL, 1.0, 1e9,
+					   AccessExclusiveLock);
 	add_int_reloption(option_kind, "bits",
-					  "Bits per dimension of a neighbour's code (0: by dimensions)",
-					  0, 0, TG_MAX_BITS, AccessExclusiveLock);
+					  "Bits per dimension of a neighbour's code (0: no codes, -1: by dimensions)",
+					  TG_BITS_AUTO, TG_BITS_AUTO, TG_MAX_BITS,
+					  AccessExclusiveLock);
 	add_int_reloption(option_kind, "dimensions",
 					  "Dimensions of the column's vectors (0: those of the first row)",
 					  0, 0, TG_MAX_DIMS, AccessExclusiveLock);
@@ -94,6 +124,13 @@ tg_options_init(void)
 							 &tg_routing,
 							 TG_ROUTING_TWO_STAGE, routing_values,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("togg.stage1_width",
+							"Candidates that the guided first stage expands.",
+							"Two-stage routing goes over to its second stage when as many of the "
+							"best candidates are expanded; 0 stands for all of the pool.",
+							&tg_stage1_width,
+							TG_DEFAULT_STAGE1_WIDTH, 0, TG_MAX_EF_SEARCH,
+							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("togg.simd",
 							   "Instruction set of the distance kernels.",
 							   "auto, or one of avx512, avx2, neon, scalar. "
@@ -113,7 +150,10 @@ tg_amoptions(Datum reloptions, bool validate)
 	static const relopt_parse_elt tab[] = {
 		{"m", RELOPT_TYPE_INT, offsetof(TgOptions, m)},
 		{"ef_construction", RELOPT_TYPE_INT, offsetof(TgOptions, ef_construction)},
+		{"graph", RELOPT_TYPE_ENUM, offsetof(TgOptions, graph)},
+		{"guide", RELOPT_TYPE_ENUM, offsetof(TgOptions, guide)},
 		{"clusters", RELOPT_TYPE_INT, offsetof(TgOptions, clusters)},
+		{"kdtree_interval", RELOPT_TYPE_REAL, offsetof(TgOptions, kdtree_interval)},
 		{"bits", RELOPT_TYPE_INT, offsetof(TgOptions, bits)},
 		{"dimensions", RELOPT_TYPE_INT, offsetof(TgOptions, dimensions)},
 		{"ef_search", RELOPT_TYPE_INT, offsetof(TgOptions, ef_search)},
@@ -132,7 +172,11 @@ tg_options_get(Relation index)
 		return *(TgOptions *) index->rd_options;
 	options.m = TG_DEFAULT_M;
 	options.ef_construction = TG_DEFAULT_EF_CONSTRUCTION;
+	options.graph = TG_GRAPH_NSG;
+	options.guide = TG_GUIDE_KMEANS;
 	options.clusters = TG_DEFAULT_CLUSTERS;
+	options.kdtree_interval = TG_DEFAULT_KDTREE_INTERVAL;
+	options.bits = TG_BITS_AUTO;
 	return options;
 }
 
@@ -155,10 +199,15 @@ tg_meta_initial(Relation index)
 	meta.version = TG_FORMAT_VERSION;
 	meta.metric = tg_opclass_get(index)->metric;
 	meta.degree = tg_degree_for_m(options.m);
+	meta.graph = options.graph;
+	meta.guide = options.guide;
 	meta.clusters = options.clusters;
+	meta.kdtree_interval = options.kdtree_interval;
 	meta.ef_construction = options.ef_construction;
 	meta.seed = 1;
 	meta.root = TG_INVALID_VERTEX;
+	for (int i = 0; i < TG_MAX_LAYERS - 1; i++)
+		meta.upper_roots[i] = TG_INVALID_VERTEX;
 	meta.unranked_free = TG_INVALID_VERTEX;
 	for (int i = 0; i < TG_UNRANKED_KINDS; i++)
 		meta.unranked[i] = TG_INVALID_VERTEX;
@@ -174,7 +223,7 @@ tg_meta_set_dims(TgMetaPage *meta, const TgOptions *options, int dims,
 	TgLayout	as_float;
 
 	meta->dims = dims;
-	meta->bits = options->bits > 0 ? options->bits :
+	meta->bits = options->bits != TG_BITS_AUTO ? options->bits :
 		dims <= TG_TWO_BIT_DIMS ? 2 : 1;
 
 	/*
@@ -182,11 +231,10 @@ tg_meta_set_dims(TgMetaPage *meta, const TgOptions *options, int dims,
 	 * float32 saves the executor from computing distances again, if there is
 	 * room for it on the page anyway or it costs little more.
 	 */
-	tg_layout_init(&as_half, dims, inner_dims, meta->degree, meta->bits,
-				   TG_STORAGE_HALF);
-	tg_layout_init(&as_float, dims, inner_dims, meta->degree, meta->bits,
-				   TG_STORAGE_FLOAT);
+	meta->storage = TG_STORAGE_FLOAT;
+	tg_layout_init(&as_float, meta, inner_dims);
 	meta->storage = TG_STORAGE_HALF;
+	tg_layout_init(&as_half, meta, inner_dims);
 	if (!half_in_range ||
 		(!half_exact && tg_layout_bytes_per_vertex(&as_float) <=
 		 FLOAT_WORTH * tg_layout_bytes_per_vertex(&as_half)))

@@ -7,7 +7,8 @@
  * neighbours that is nearest to it and not in the list yet, coded anew for the
  * list's holder.  That keeps lists full and local, but may cut off what only the
  * vertex led to: so all that can be reached from the root is marked once, and
- * each living vertex that cannot be is linked in as an insert would do it.  Only
+ * each living vertex that cannot be is linked in as an insert would do it, on
+ * its own layer.  Only
  * a vertex whose inserter may still be at work is left to that: what leaves was
  * stamped after it, so that it did not lead to the vertex alone.
  *
@@ -59,6 +60,7 @@ typedef struct Repair
 	float	   *holder_inner;
 	float	   *holder_rotated;
 	float	   *inner;			/* scratch */
+	float	   *other_inner;	/* scratch */
 	float	   *rotated;		/* scratch */
 	TgScoreTable table;			/* of the dead vertex */
 } Repair;
@@ -78,6 +80,7 @@ repair_init(Repair *repair, Relation index, const TgIndex *tg,
 	repair->holder_inner = palloc(sizeof(float) * dims);
 	repair->holder_rotated = palloc(sizeof(float) * dims);
 	repair->inner = palloc(sizeof(float) * dims);
+	repair->other_inner = palloc(sizeof(float) * dims);
 	repair->rotated = palloc(sizeof(float) * dims);
 	repair->table.entries = palloc(TG_TABLE_SIZE(dims));
 }
@@ -104,6 +107,46 @@ is_present(const Repair *repair, TgVertexId id)
 }
 
 /*
+ * How far the open vertex's neighbours look from it, by their codes.
+ * repair->inner is the vertex.
+ */
+static void
+score_neighbours(Repair *repair, const TgVertexView *view, float *estimates)
+{
+	const TgIndex *tg = repair->tg;
+
+	tg_rotate(&tg->rotation, repair->inner, repair->rotated);
+	for (int i = 0; i < tg->geometry.inner_dims; i++)
+		repair->rotated[i] -= tg->root_rotated[i];
+	tg_table_build(&repair->table, tg->geometry.inner_dims, tg->layout.bits,
+				   repair->rotated);
+	for (int b = 0; b * TG_BLOCK_LANES < view->degree; b++)
+	{
+		TgBlockView block = tg_view_block(&tg->layout.block, view, b);
+
+		tg_kernels->score(&repair->table, block.codes, block.a, block.f, 0.0f,
+						  INFINITY, estimates + b * TG_BLOCK_LANES);
+	}
+}
+
+/*
+ * How far a vertex is from repair->inner.
+ */
+static float
+distance_to(Repair *repair, TgVertexId id)
+{
+	TgGraph    *graph = &repair->reader.graph;
+	TgVertexView view;
+
+	if (!graph->open(graph, id, &view))
+		return INFINITY;
+	read_inner(repair, id, repair->other_inner);
+	graph->close(graph);
+	return tg_kernels->l2sq(repair->inner, repair->other_inner,
+							repair->tg->geometry.inner_dims);
+}
+
+/*
  * Of a dead vertex's neighbours, the one that looks nearest to it and could
  * take its place.  (The nearest to the holder would make lists draw in with
  * every generation, and lose the links that lead far.)
@@ -111,39 +154,36 @@ is_present(const Repair *repair, TgVertexId id)
 static TgVertexId
 nearest_substitute(Repair *repair, TgVertexId dead)
 {
-	const TgIndex *tg = repair->tg;
 	TgGraph    *graph = &repair->reader.graph;
+	bool		coded = repair->tg->layout.bits > 0;
 	TgVertexId	best = TG_INVALID_VERTEX;
-	float		best_estimate = INFINITY;
+	float		best_distance = INFINITY;
+	TgVertexId	ids[TG_MAX_DEGREE];
+	float		distances[TG_MAX_DEGREE];
 	TgVertexView view;
 
 	if (!graph->open(graph, dead, &view))
 		return TG_INVALID_VERTEX;
 	read_inner(repair, dead, repair->inner);
-	tg_rotate(&tg->rotation, repair->inner, repair->rotated);
-	for (int i = 0; i < tg->geometry.inner_dims; i++)
-		repair->rotated[i] -= tg->root_rotated[i];
-	tg_table_build(&repair->table, tg->geometry.inner_dims, tg->layout.bits,
-				   repair->rotated);
-	for (int b = 0; b * TG_BLOCK_LANES < view.degree; b++)
-	{
-		TgBlockView block = tg_view_block(&graph->shape, &view, b);
-		int			lanes = Min(view.degree - b * TG_BLOCK_LANES,
-								TG_BLOCK_LANES);
-		float		estimates[TG_BLOCK_LANES];
-
-		tg_kernels->score(&repair->table, block.codes, block.a, block.f, 0.0f,
-						  INFINITY, estimates);
-		for (int i = 0; i < lanes; i++)
-			if (estimates[i] < best_estimate &&
-				!is_dead(repair->dead, block.ids[i]) &&
-				!is_present(repair, block.ids[i]))
-			{
-				best_estimate = estimates[i];
-				best = block.ids[i];
-			}
-	}
+	for (int lane = 0; lane < view.degree; lane++)
+		ids[lane] = tg_list_get(&repair->tg->layout, repair->reader.header,
+								lane);
+	if (coded)
+		score_neighbours(repair, &view, distances);
 	graph->close(graph);
+
+	for (int lane = 0; lane < view.degree; lane++)
+	{
+		if (is_dead(repair->dead, ids[lane]) || is_present(repair, ids[lane]))
+			continue;
+		if (!coded)
+			distances[lane] = distance_to(repair, ids[lane]);
+		if (distances[lane] < best_distance)
+		{
+			best_distance = distances[lane];
+			best = ids[lane];
+		}
+	}
 	return best;
 }
 
@@ -325,7 +365,7 @@ reach_from(Reach *reach, TgVertexId id)
  * Link a vertex in that cannot be reached, as if it were inserted.
  */
 static void
-link_in(Reach *reach, TgVertexId id)
+link_in(Reach *reach, TgVertexId id, int layer)
 {
 	const TgIndex *tg = reach->tg;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
@@ -351,7 +391,7 @@ link_in(Reach *reach, TgVertexId id)
 		tg_embed(&tg->geometry, values, reach->reader.header->norm2, inner);
 		graph->close(graph);
 
-		linker = tg_linker_create(reach->index, tg);
+		linker = tg_linker_create(reach->index, tg, layer);
 		met = tg_linker_search(linker, inner, tg->meta.ef_construction, &n);
 
 		/* It may have come within reach since, by its neighbours' doing. */
@@ -394,12 +434,14 @@ tg_repair_reach(Relation index, const TgIndex *tg)
 	reach.queue = MemoryContextAllocHuge(CurrentMemoryContext,
 										 sizeof(TgVertexId) * reach.nslots);
 	tg_reader_init(&reach.reader, index, &tg->layout);
-	reach_from(&reach, tg->meta.root);
+	for (int layer = 0; layer < tg_index_layers(tg); layer++)
+		reach_from(&reach, tg_index_root(tg, layer));
 
 	tg_slot_scan_begin(&scan, index, &tg->layout);
 	while (tg_slot_scan_next(&scan, &id))
 	{
 		bool		living;
+		int			layer;
 
 		if (scan.page.kind != TG_PAGE_LIST || id >= reach.nslots ||
 			reach.reached[id])
@@ -409,10 +451,11 @@ tg_repair_reach(Relation index, const TgIndex *tg)
 		living = reach.reader.header->kind == TG_SLOT_VERTEX &&
 			!(reach.reader.header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT)) &&
 			tg_stamp_is_past(reach.reader.header->xid);
+		layer = reach.reader.header->layer;
 		reach.reader.graph.close(&reach.reader.graph);
 		if (living)
 		{
-			link_in(&reach, id);
+			link_in(&reach, id, layer);
 			reach_from(&reach, id);
 		}
 	}

@@ -68,6 +68,7 @@ typedef struct ScanGraph
 	TgReader	reader;			/* first */
 	TgQuery		query;
 	float		root_key;		/* the root is not a vector's image */
+	int			layer;			/* on which the search is */
 } ScanGraph;
 
 typedef struct TgScanState
@@ -140,7 +141,8 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 
 	if (unlikely(header->flags & TG_VERTEX_ROOT))
 	{
-		*live = false;
+		*live = graph->layer > 0;
+		*result = (TgResult) {graph->root_key, 0, view->id, header->below};
 		return graph->root_key;
 	}
 	key = tg_query_distance(&graph->query,
@@ -148,8 +150,12 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 							tg_slot_stored(header), &distance, &error);
 	result->distance = distance - error;
 	result->error = 2 * error;
-	*live = !(header->flags & TG_VERTEX_DEAD);
-	result->payload = header->ntids == 1 && header->next == TG_INVALID_VERTEX ?
+	*live = header->layer == graph->layer &&
+		!(header->flags & TG_VERTEX_DEAD);
+	if (unlikely(header->layer > 0))
+		result->payload = header->below;
+	else
+		result->payload = header->ntids == 1 && header->next == TG_INVALID_VERTEX ?
 		payload_from_tid(tg_slot_tids(layout, header)) : PAYLOAD_MANY;
 	return key;
 }
@@ -228,6 +234,34 @@ tg_amendscan(IndexScanDesc scan)
 }
 
 /*
+ * Where the search of layer 0 begins: at the root; in an HNSW graph, where a
+ * greedy walk down the upper layers ends.
+ */
+static TgVertexId
+find_entry(TgScanState *state, const TgIndex *info)
+{
+	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1};
+	int			layer = tg_index_layers(info) - 1;
+	TgVertexId	entry = tg_index_root(info, layer);
+	TgResult	nearest;
+
+	for (; layer > 0; layer--)
+	{
+		state->graph.layer = layer;
+		tg_search_begin(state->search, &state->graph.reader.graph,
+						&state->table, params);
+		tg_search_add_entry(state->search, entry);
+		tg_search_run(state->search);
+
+		/* The vertex that the layer above led to may have gone. */
+		entry = tg_search_next(state->search, &nearest) ?
+			(TgVertexId) nearest.payload : tg_index_root(info, layer - 1);
+	}
+	state->graph.layer = 0;
+	return entry;
+}
+
+/*
  * Start the graph search for a query vector.
  */
 static void
@@ -235,6 +269,8 @@ start_search(IndexScanDesc scan, const TgIndex *info, TgSpan span)
 {
 	TgScanState  *state = scan->opaque;
 	TgOptions	options = tg_options_get(scan->indexRelation);
+	TgSearchParams params = {tg_routing, tg_stage1_width, 0};
+	TgVertexId	entry;
 	int			dims = info->geometry.inner_dims;
 	float	   *inner = palloc(sizeof(float) * dims);
 	float	   *rotated = palloc(sizeof(float) * dims);
@@ -249,12 +285,16 @@ start_search(IndexScanDesc scan, const TgIndex *info, TgSpan span)
 	state->graph.root_key = tg_kernels->dot(rotated, rotated, dims);
 	state->table.entries = (uint8 *)
 		CACHELINEALIGN(palloc(TG_TABLE_SIZE(dims) + PG_CACHE_LINE_SIZE));
-	tg_table_build(&state->table, dims, info->layout.bits, rotated);
+	if (info->layout.bits > 0)
+		tg_table_build(&state->table, dims, info->layout.bits, rotated);
+	state->graph.reader.graph.query = inner;
 
-	state->ef = options.ef_search > 0 ? options.ef_search : tg_ef_search;
+	entry = find_entry(state, info);
+	params.ef = state->ef =
+		options.ef_search > 0 ? options.ef_search : tg_ef_search;
 	tg_search_begin(state->search, &state->graph.reader.graph, &state->table,
-					tg_routing, state->ef);
-	tg_search_add_entry(state->search, info->meta.root);
+					params);
+	tg_search_add_entry(state->search, entry);
 	tg_search_run(state->search);
 	state->phase = PHASE_GRAPH;
 }
@@ -423,7 +463,8 @@ sweep_slot(TgScanState *state, TgVertexId id)
 	}
 	else
 		live = !(state->graph.reader.header->flags &
-				 (TG_VERTEX_ROOT | TG_VERTEX_DEAD));
+				 (TG_VERTEX_ROOT | TG_VERTEX_DEAD)) &&
+			state->graph.reader.header->layer == 0;
 	graph->close(graph);
 	result.id = id;
 	if (live)
@@ -457,7 +498,7 @@ start_sweep(IndexScanDesc scan)
 		tg_search_index_expanded(state->search);
 	else
 		tg_search_begin(state->search, &state->graph.reader.graph, NULL,
-						TG_ROUTING_GREEDY, 1);
+						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1});
 	tg_slot_scan_begin(&slots, scan->indexRelation,
 					   &state->graph.reader.layout);
 	while (tg_slot_scan_next(&slots, &id))

@@ -57,12 +57,15 @@ typedef struct VacuumState
 	int64		free_slots;
 } VacuumState;
 
-/* A vertex without rows dies, unless it is the root. */
+/*
+ * A vertex without rows dies, unless it is the root.  (One of an upper layer
+ * dies with the one below it.)
+ */
 static bool
 is_dying(const TgSlotHeader *header)
 {
 	return header->kind == TG_SLOT_VERTEX && header->ntids == 0 &&
-		header->next == TG_INVALID_VERTEX &&
+		header->next == TG_INVALID_VERTEX && header->layer == 0 &&
 		!(header->flags & (TG_VERTEX_ROOT | TG_VERTEX_DEAD));
 }
 
@@ -235,12 +238,46 @@ tg_ambulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 }
 
 /*
+ * Has the vertex below one of an upper layer died?  It is not freed before the
+ * pass that asks is over.
+ */
+static bool
+is_bereft(TgReader *reader, TgVertexId below, int layer)
+{
+	const TgSlotHeader *header = tg_reader_open_slot(reader, below);
+	bool		bereft = header->kind != TG_SLOT_VERTEX ||
+		header->layer != layer - 1 || (header->flags & TG_VERTEX_DEAD);
+
+	reader->graph.close(&reader->graph);
+	return bereft;
+}
+
+/*
+ * Mark a living vertex of an upper layer dead if the one below it is.
+ */
+static void
+follow_below(VacuumState *state, TgReader *reader, TgVertexId id,
+			 TgVertexId below, int layer)
+{
+	TgEdit		edit;
+
+	if (!is_bereft(reader, below, layer))
+		return;
+	tg_edit_begin(&edit, state->index, &reader->layout, id);
+	tg_edit_header(&edit)->flags |= TG_VERTEX_DEAD;
+	tg_edit_header(&edit)->xid = tg_stamp_now();
+	tg_edit_finish(&edit);
+}
+
+/*
  * Collect dead vertices that can be freed, and free slots that can be reused.
  */
 static void
 collect_slot(VacuumState *state, TgReader *reader, TgVertexId id)
 {
 	const TgSlotHeader *header = tg_reader_open_slot(reader, id);
+	TgVertexId	below = header->below;
+	int			upper = 0;
 
 	if (header->kind == TG_SLOT_VERTEX && (header->flags & TG_VERTEX_DEAD))
 	{
@@ -261,7 +298,12 @@ collect_slot(VacuumState *state, TgReader *reader, TgVertexId id)
 		tg_record_room(state->index, &reader->layout, id);
 		state->free_slots++;
 	}
+	else if (header->kind == TG_SLOT_VERTEX &&
+			 !(header->flags & TG_VERTEX_ROOT))
+		upper = header->layer;
 	reader->graph.close(&reader->graph);
+	if (upper > 0)
+		follow_below(state, reader, id, below, upper);
 }
 
 IndexBulkDeleteResult *

@@ -1,15 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * cluster.c
- *	  Dividing a neighbour list into clusters; see cluster.h.
+ *	  Dividing a neighbour list; see cluster.h.
  *
  *-------------------------------------------------------------------------
  */
 #include "graph/cluster.h"
 
 #include <math.h>
-
-#include "graph/search.h"
+#include <stdlib.h>
 
 /* Lists are short, and started from far apart: k-means hardly moves on. */
 #define KMEANS_ROUNDS	2
@@ -96,12 +95,13 @@ move_centres(const float *const *vectors, int n, int dims, int k,
 
 int
 tg_cluster(const float *const *vectors, int n, int dims, int k,
-		   uint16 *order, uint8 *start, float *scratch)
+		   uint16 *order, TgDivision *division, float *scratch)
 {
 	uint8		cluster[TG_MAX_DEGREE] = {0};
 	float		distances[TG_MAX_DEGREE] = {0};
+	uint16		representative[TG_MAX_CLUSTERS];
 	int			nclusters = 0;
-	int			placed = 0;
+	int			placed;
 
 	Assert(n <= TG_MAX_DEGREE && k <= TG_MAX_CLUSTERS);
 
@@ -120,24 +120,112 @@ tg_cluster(const float *const *vectors, int n, int dims, int k,
 		}
 	}
 
+	/* Number the clusters that have members. */
 	for (int c = 0; c < k; c++)
 	{
-		int			first = placed;
+		int			nearest = -1;
 
 		for (int i = 0; i < n; i++)
-		{
-			if (cluster[i] != c)
-				continue;
-			order[placed] = (uint16) i;
-			if (distances[i] < distances[order[first]])
-			{
-				order[placed] = order[first];
-				order[first] = (uint16) i;
-			}
-			placed++;
-		}
-		if (placed > first)
-			start[nclusters++] = (uint8) first;
+			if (cluster[i] == c &&
+				(nearest < 0 || distances[i] < distances[nearest]))
+				nearest = i;
+		if (nearest < 0)
+			continue;
+		representative[nclusters] = (uint16) nearest;
+		for (int i = 0; i < n; i++)
+			if (cluster[i] == c)
+				cluster[i] = (uint8) nclusters;
+		nclusters++;
+	}
+
+	memcpy(order, representative, sizeof(uint16) * nclusters);
+	placed = nclusters;
+	for (int c = 0; c < nclusters; c++)
+	{
+		division->start[c] = (uint8) (placed - nclusters);
+		for (int i = 0; i < n; i++)
+			if (cluster[i] == c && i != representative[c])
+				order[placed++] = (uint16) i;
 	}
 	return nclusters;
+}
+
+void
+tg_ranges(const float *const *vectors, int64 n, int dims, float *ranges)
+{
+	for (int j = 0; j < dims; j++)
+	{
+		float		least = INFINITY;
+		float		most = -INFINITY;
+
+		for (int64 i = 0; i < n; i++)
+		{
+			least = Min(least, vectors[i][j]);
+			most = Max(most, vectors[i][j]);
+		}
+		ranges[j] = n > 0 ? most - least : 0.0f;
+	}
+}
+
+/* Which part of the split by band about the vertex is the neighbour in? */
+static int
+side_of(float offset, float band)
+{
+	return offset < -band ? 0 : offset > band ? 2 : 1;
+}
+
+int
+tg_split(const float *vertex, const float *const *vectors, int n, int dims,
+		 const float *ranges, float interval, uint16 *order,
+		 TgDivision *division)
+{
+	int			best = -1;
+	int			best_difference = 0;
+	int			best_outside = 0;
+	int			counts[3];
+	float		band;
+	int			placed = 0;
+
+	for (int j = 0; j < dims; j++)
+	{
+		int			difference;
+		int			outside;
+
+		band = ranges[j] / interval;
+		memset(counts, 0, sizeof(counts));
+		for (int i = 0; i < n; i++)
+			counts[side_of(vectors[i][j] - vertex[j], band)]++;
+		if (counts[0] == 0 || counts[2] == 0)
+			continue;
+		difference = abs(counts[0] - counts[2]);
+		outside = counts[0] + counts[2];
+		if (best < 0 || difference < best_difference ||
+			(difference == best_difference && outside > best_outside))
+		{
+			best = j;
+			best_difference = difference;
+			best_outside = outside;
+		}
+	}
+	if (best < 0)
+	{
+		for (int i = 0; i < n; i++)
+			order[i] = (uint16) i;
+		return 0;
+	}
+
+	band = ranges[best] / interval;
+	memset(counts, 0, sizeof(counts));
+	for (int side = 0; side < 3; side++)
+		for (int i = 0; i < n; i++)
+			if (side_of(vectors[i][best] - vertex[best], band) == side)
+			{
+				order[placed++] = (uint16) i;
+				counts[side]++;
+			}
+	division->split.common = (uint8) counts[0];
+	division->split.right = (uint8) (counts[0] + counts[1]);
+	division->split.dim = (uint16) best;
+	division->split.band = band;
+	return 2;
 }

@@ -27,8 +27,6 @@
 
 #include <math.h>
 
-#include "graph/prune.h"
-
 /* Vertices looked at to choose the root's entry points. */
 #define ROOT_SAMPLE		2048
 
@@ -247,7 +245,7 @@ set_links(Construction *c, uint32 id, const Link *links, int n)
 		c->candidates[i].id = links[i].id;
 		c->candidates[i].vector = vector_of(c, links[i].id);
 	}
-	nkept = tg_prune(c->candidates, n, c->degree, c->degree, c->dims);
+	nkept = tg_prune(c->params->rule, c->candidates, n, c->degree, c->degree, c->dims);
 	for (int i = 0; i < nkept; i++)
 	{
 		kept[i].distance = c->candidates[i].distance;

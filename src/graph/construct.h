@@ -8,6 +8,7 @@
 #ifndef TOGG_CONSTRUCT_H
 #define TOGG_CONSTRUCT_H
 
+#include "graph/prune.h"
 #include "graph/search.h"
 
 /* What the graph is made of and for. */
@@ -16,6 +17,7 @@ typedef struct TgConstructParams
 	int			dims;
 	int			degree;			/* neighbours of a vertex, at most */
 	int			ef;				/* pool of the search for candidates */
+	TgPruneRule rule;			/* by which neighbours are chosen of them */
 	const float *root;			/* [dims]: where every search starts */
 
 	/* Called now and then with the number of vertices done; may be NULL. */

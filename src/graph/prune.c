@@ -19,25 +19,30 @@ compare_candidates(const void *a, const void *b)
 }
 
 /*
- * Is the candidate nearer to one of the kept than the rule allows?
+ * Does one of the kept make the candidate superfluous?
  */
 static bool
-occluded(const TgPruneCandidate *candidate, const TgPruneCandidate *kept,
-		 int nkept, int degree, int dims)
+occluded(TgPruneRule rule, const TgPruneCandidate *candidate,
+		 const TgPruneCandidate *kept, int nkept, int degree, int dims)
 {
 	float		t = TG_PRUNE_RELAX_FIRST +
 		(1.0f - TG_PRUNE_RELAX_FIRST) * nkept / degree;
-	float		limit = t * candidate->distance;
 
 	for (int i = 0; i < nkept; i++)
+	{
+		float		limit = tg_prune_limit(rule, t, candidate->distance,
+										   kept[i].distance);
+
 		if (tg_distance_within(candidate->vector, kept[i].vector, dims,
 							   limit) < limit)
 			return true;
+	}
 	return false;
 }
 
 int
-tg_prune(TgPruneCandidate *candidates, int n, int degree, int least, int dims)
+tg_prune(TgPruneRule rule, TgPruneCandidate *candidates, int n, int degree,
+		 int least, int dims)
 {
 	int			nkept = 0;
 
@@ -53,7 +58,7 @@ tg_prune(TgPruneCandidate *candidates, int n, int degree, int least, int dims)
 	{
 		TgPruneCandidate candidate = candidates[i];
 
-		if (occluded(&candidate, candidates, nkept, degree, dims))
+		if (occluded(rule, &candidate, candidates, nkept, degree, dims))
 			continue;
 		memmove(&candidates[nkept + 1], &candidates[nkept],
 				sizeof(TgPruneCandidate) * (i - nkept));

@@ -8,6 +8,8 @@
 #ifndef TOGG_PRUNE_H
 #define TOGG_PRUNE_H
 
+#include <math.h>
+
 #include "kernel/kernel.h"
 
 typedef struct TgPruneCandidate
@@ -18,20 +20,46 @@ typedef struct TgPruneCandidate
 } TgPruneCandidate;
 
 /*
+ * When does a neighbour v of p make a candidate u superfluous?
+ *
+ * TG_PRUNE_RNG, the rule of NSG and HNSW: if u is nearer to v than to p; relaxed
+ * as CRINN found it best: d(u, v) < t * d(u, p), squared distances.
+ *
+ * TG_PRUNE_ANGLE, the rule of NSSG: if the angle at p between u and v is below
+ * 60 degrees, and v is the nearer one.
+ */
+typedef enum TgPruneRule
+{
+	TG_PRUNE_RNG = 0,
+	TG_PRUNE_ANGLE = 1
+} TgPruneRule;
+
+/*
+ * The squared distance between u and v below which that is so, from those of
+ * both to p.
+ */
+static inline float
+tg_prune_limit(TgPruneRule rule, float t, float candidate, float neighbour)
+{
+	if (rule == TG_PRUNE_RNG)
+		return t * candidate;
+	if (neighbour > candidate)
+		return 0.0f;
+	return candidate + neighbour - sqrtf(candidate * neighbour);
+}
+
+/*
  * Choose up to degree neighbours of a vertex among n candidates.
  *
- * The rule is NSG's and HNSW's (drop a candidate that is nearer to a kept
- * neighbour than to the vertex), relaxed as CRINN found it best: candidate u
- * is dropped if d(u, v) < t * d(u, p) for a kept v, squared distances, with t
- * rising from TG_PRUNE_RELAX_FIRST at the first slot to almost 1 at the last.
- * If fewer than least are kept, the nearest of the dropped make up the number:
+ * A candidate is dropped if a kept one makes it superfluous, with t rising from
+ * TG_PRUNE_RELAX_FIRST at the first slot to almost 1 at the last.  If fewer than least are kept, the nearest of the dropped make up the number:
  * a block is scored whole in any case, and a fuller list finds more.
  *
  * On return candidates[0 .. result) are the neighbours, in ascending order of
  * distance.  A candidate must not occur twice.
  */
-extern int	tg_prune(TgPruneCandidate *candidates, int n, int degree, int least,
-					 int dims);
+extern int	tg_prune(TgPruneRule rule, TgPruneCandidate *candidates, int n,
+					 int degree, int least, int dims);
 
 #define TG_PRUNE_RELAX_FIRST	0.62f
 

@@ -7,11 +7,12 @@
  * their neighbours' codes:
  *
  *	Stage 1, optimized guided search.  Far from the query, of each vertex only
- *	the clusters' representatives and the members of the cluster whose
- *	representative is nearest to the query are offered to the pool.  The paper
- *	runs this stage until the whole pool is expanded; we stop it when the best
- *	few candidates are, because with codes at hand the rest of a list costs
- *	less than the hops that a longer stage 1 adds.
+ *	a part of its neighbours is offered to the pool: the clusters'
+ *	representatives and the members of the cluster whose representative is
+ *	nearest to the query, or those on the query's side of a k-d split.  The
+ *	paper runs this stage until the whole pool is expanded; we stop it when the
+ *	best few candidates are, because the rest of a list costs less than the hops
+ *	that a longer stage 1 adds.
  *
  *	Stage 2, optimized greedy algorithm.  Candidates that stage 1 expanded in
  *	part become unexpanded again (the paper's reset) and are expanded with the
@@ -23,6 +24,9 @@
  * it is expanded, is the base of its neighbours' estimates and what the
  * results are ordered by; the candidate itself keeps its estimate as key.
  *
+ * Without codes a neighbour has to be visited to be judged.  Its exact distance
+ * is its key then, and it is a result at once.
+ *
  *-------------------------------------------------------------------------
  */
 #include "graph/search.h"
@@ -32,15 +36,17 @@
 
 /*
  * TgCandidate.part: what of a vertex is still to be expanded.  Zero and up
- * names the cluster that stage 1 expanded, so that the rest is left.
+ * names the cluster or side that stage 1 expanded, so that the rest is left.
  */
 #define PART_NONE		(-1)	/* expanded */
 #define PART_ALL		(-2)	/* not expanded yet */
 #define PART_AGAIN		(-3)	/* all again, after widening; not a result */
 #define PART_ENTRY		(-4)	/* not expanded yet, and whole in any stage */
 
-/* Stage 1 ends when as many of the best candidates as this are expanded. */
-#define STAGE1_WIDTH	1
+/* Sides of a k-d split; the third is no more than the band between them. */
+#define SIDE_LEFT		0
+#define SIDE_RIGHT		1
+#define SIDE_NEITHER	2
 
 #define INITIAL_VISITED		1024
 #define INITIAL_CAPACITY	256
@@ -66,6 +72,8 @@ tg_search_destroy(TgSearch *search)
 {
 	tg_free(search->pool);
 	tg_free(search->visited);
+	if (search->visited_keys)
+		tg_free(search->visited_keys);
 	tg_free(search->results);
 	tg_free(search->expanded);
 	tg_free(search);
@@ -103,50 +111,84 @@ visited_slot(const TgSearch *search, TgVertexId id)
 static void visited_grow(TgSearch *search);
 
 /*
+ * Where the vertex is in the visited set, or where it would be put.  Returns
+ * whether it is there.
+ */
+static inline bool
+visited_find(const TgSearch *search, TgVertexId id, uint32 *slot)
+{
+	uint64		entry = (uint64) search->epoch << 32 | id;
+
+	*slot = visited_slot(search, id);
+	for (;;)
+	{
+		uint64		present = search->visited[*slot];
+
+		if (present == entry)
+			return true;
+		if (present >> 32 != search->epoch)
+			return false;
+		*slot = (*slot + 1) & search->visited_mask;
+	}
+}
+
+/*
  * Add to the visited set; false if it was there.
  */
 static inline bool
 visited_add(TgSearch *search, TgVertexId id)
 {
-	uint64		entry = (uint64) search->epoch << 32 | id;
-	uint32		slot = visited_slot(search, id);
+	uint32		slot;
 
-	for (;;)
-	{
-		uint64		present = search->visited[slot];
-
-		if (present == entry)
-			return false;
-		if (present >> 32 != search->epoch)
-			break;
-		slot = (slot + 1) & search->visited_mask;
-	}
-	search->visited[slot] = entry;
+	if (visited_find(search, id, &slot))
+		return false;
+	search->visited[slot] = (uint64) search->epoch << 32 | id;
 	if (unlikely(++search->visited_used * 2 > search->visited_mask))
 		visited_grow(search);
 	return true;
+}
+
+/*
+ * Same with a key, for searches without codes.
+ */
+static void
+visited_add_key(TgSearch *search, TgVertexId id, float key)
+{
+	uint32		slot;
+
+	if (visited_add(search, id))
+	{
+		visited_find(search, id, &slot);
+		search->visited_keys[slot] = key;
+	}
 }
 
 static void
 visited_grow(TgSearch *search)
 {
 	uint64	   *old = search->visited;
-	uint32		old_size = search->visited_mask + 1;
+	float	   *old_keys = search->visited_keys;
+	Size		old_size = (Size) search->visited_mask + 1;
 
-	search->visited = tg_alloc_beside(old, sizeof(uint64) * 2 * (Size) old_size);
-	search->visited_mask = old_size * 2 - 1;
-	for (uint32 i = 0; i < old_size; i++)
+	search->visited = tg_alloc_beside(old, sizeof(uint64) * 2 * old_size);
+	if (old_keys)
+		search->visited_keys = tg_alloc_beside(old,
+											   sizeof(float) * 2 * old_size);
+	search->visited_mask = (uint32) (old_size * 2 - 1);
+	for (Size i = 0; i < old_size; i++)
 	{
 		uint32		slot;
 
 		if (old[i] >> 32 != search->epoch)
 			continue;
-		slot = visited_slot(search, (TgVertexId) old[i]);
-		while (search->visited[slot] >> 32 == search->epoch)
-			slot = (slot + 1) & search->visited_mask;
+		visited_find(search, (TgVertexId) old[i], &slot);
 		search->visited[slot] = old[i];
+		if (old_keys)
+			search->visited_keys[slot] = old_keys[i];
 	}
 	tg_free(old);
+	if (old_keys)
+		tg_free(old_keys);
 }
 
 /*
@@ -283,20 +325,24 @@ expanded_add(TgSearch *search, TgVertexId id, float key)
 
 void
 tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
-				TgRouting routing, int ef)
+				TgSearchParams params)
 {
-	Assert(ef > 0);
+	Assert(params.ef > 0);
 
 	search->graph = graph;
 	search->table = table;
-	search->routing = routing;
+	search->routing = params.routing;
+	search->stage1_width = params.stage1_width;
 	search->pool_size = 0;
 	search->cursor = 0;
 	search->nresults = 0;
 	search->nexpanded = 0;
-	pool_set_ef(search, ef);
+	pool_set_ef(search, params.ef);
+	if (graph->shape.codes_size == 0 && search->visited_keys == NULL)
+		search->visited_keys =
+			tg_alloc_beside(search->visited, sizeof(float) *
+							((Size) search->visited_mask + 1));
 	visited_clear(search);
-	memset(&search->stats, 0, sizeof(search->stats));
 }
 
 void
@@ -328,41 +374,57 @@ lane_range(int start, int end, int first)
 }
 
 /*
- * The cluster that stage 1 follows: the one whose representative looks
- * nearest to the query.
+ * The part of a list that stage 1 follows: the cluster whose representative
+ * is nearest to the query by the keys of lanes [0, nclusters), or the side of
+ * the k-d split that the query is on.
  */
 static int
-nearest_cluster(const TgVertexView *view, const float *estimates)
+choose_part(const TgGraph *graph, const TgVertexView *view, const float *keys)
 {
 	int			best = 0;
 
+	if (graph->guide == TG_GUIDE_KDTREE)
+	{
+		float		band = view->division->split.band;
+		float		offset = graph->query[view->division->split.dim] -
+			view->split_at;
+
+		return offset < -band ? SIDE_LEFT :
+			offset > band ? SIDE_RIGHT : SIDE_NEITHER;
+	}
 	for (int c = 1; c < view->nclusters; c++)
-		if (estimates[view->cluster_start[c]] <
-			estimates[view->cluster_start[best]])
+		if (keys[c] < keys[best])
 			best = c;
 	return best;
 }
 
-/* Lanes of a block that cluster c and the representatives stand in. */
+/*
+ * Lanes of the block starting at first that stage 1 evaluates when it follows
+ * the given part.
+ */
 static uint32
-guided_lanes(const TgVertexView *view, int c, int first)
+guided_lanes(const TgGraph *graph, const TgVertexView *view, int part,
+			 int first)
 {
-	int			end = c + 1 < view->nclusters ?
-		view->cluster_start[c + 1] : view->degree;
-	uint32		lanes = lane_range(view->cluster_start[c], end, first);
+	const TgDivision *division = view->division;
+	int			k = view->nclusters;
 
-	for (int i = 0; i < view->nclusters; i++)
-		lanes |= lane_range(view->cluster_start[i],
-							view->cluster_start[i] + 1, first);
-	return lanes;
+	if (graph->guide == TG_GUIDE_KDTREE)
+		return lane_range(part == SIDE_LEFT ? 0 : division->split.common,
+						  part == SIDE_RIGHT ? view->degree :
+						  division->split.right, first);
+	return lane_range(0, k, first) |
+		lane_range(k + division->start[part],
+				   part + 1 < k ? k + division->start[part + 1] : view->degree,
+				   first);
 }
 
 /*
  * Of the lanes of a list, keep those that stage 1 evaluates when it follows
- * cluster c.  Returns the least estimate among the others.
+ * the given part.  Returns the least estimate among the others.
  */
 static float
-leave_out(TgGraph *graph, const TgVertexView *view, int c, uint32 *lanes,
+leave_out(TgGraph *graph, const TgVertexView *view, int part, uint32 *lanes,
 		  const float *estimates)
 {
 	float		least = INFINITY;
@@ -371,7 +433,7 @@ leave_out(TgGraph *graph, const TgVertexView *view, int c, uint32 *lanes,
 	{
 		TgBlockView block = tg_view_block(&graph->shape, view, b);
 		uint32		kept = block.stale |
-			guided_lanes(view, c, b * TG_BLOCK_LANES);
+			guided_lanes(graph, view, part, b * TG_BLOCK_LANES);
 
 		for (uint32 left = lanes[b] & ~kept; left != 0; left &= left - 1)
 			least = Min(least,
@@ -433,11 +495,33 @@ advance(TgSearch *search, int limit, bool guided)
 }
 
 /*
+ * Compute the exact distance of the open vertex, which makes it a result if it
+ * has rows.  Returns its key.
+ */
+static float
+meet(TgSearch *search, const TgVertexView *view)
+{
+	TgGraph    *graph = search->graph;
+	TgResult	result;
+	bool		live;
+	float		key = graph->distance(graph, view, &result, &live);
+
+	search->stats.distances++;
+	expanded_add(search, view->id, key);
+	if (live)
+	{
+		result.id = view->id;
+		results_add(search, &result);
+	}
+	return key;
+}
+
+/*
  * Expand the candidate at the cursor, and move the cursor on: compute its
  * exact distance, score its neighbours, offer them to the pool.
  *
  * In stage 1 (guided), only the lanes that TOGG's guided search evaluates are
- * offered, and the candidate remembers the cluster for stage 2.
+ * offered, and the candidate remembers which part of the list that was.
  */
 static void
 expand(TgSearch *search, bool guided)
@@ -447,8 +531,6 @@ expand(TgSearch *search, bool guided)
 	TgVertexId	id = candidate->id;
 	int			part = candidate->part;
 	TgVertexView view;
-	TgResult	result;
-	bool		live;
 	float		key;
 	int			nblocks;
 	uint32		lanes[TG_MAX_BLOCKS];
@@ -460,16 +542,15 @@ expand(TgSearch *search, bool guided)
 	if (!graph->open(graph, id, &view))
 		return;
 
-	key = graph->distance(graph, &view, &result, &live);
-	search->stats.distances++;
 	if (part == PART_ALL || part == PART_ENTRY)
+		key = meet(search, &view);
+	else
 	{
-		expanded_add(search, id, key);
-		if (live)
-		{
-			result.id = id;
-			results_add(search, &result);
-		}
+		TgResult	known;
+		bool		live;
+
+		key = graph->distance(graph, &view, &known, &live);
+		search->stats.distances++;
 	}
 
 	/* Score the list before the pool moves: all of it shares one page. */
@@ -490,14 +571,14 @@ expand(TgSearch *search, bool guided)
 		part = PART_ALL;
 	else if (guided && part == PART_ALL)
 	{
-		part = nearest_cluster(&view, estimates);
+		part = choose_part(graph, &view, estimates);
 		candidate->part = (int8) part;
 		candidate->rest = leave_out(graph, &view, part, lanes, estimates);
 		search->stats.stage1_hops++;
 	}
 	else if (part >= 0)
 		for (int b = 0; b < nblocks; b++)
-			lanes[b] &= ~guided_lanes(&view, part, b * TG_BLOCK_LANES);
+			lanes[b] &= ~guided_lanes(graph, &view, part, b * TG_BLOCK_LANES);
 
 	for (int b = 0; b < nblocks; b++)
 	{
@@ -510,29 +591,168 @@ expand(TgSearch *search, bool guided)
 	graph->close(graph);
 }
 
+/*
+ * Exact distance of a vertex that was not visited, for a graph without codes:
+ * it is visited now.  INFINITY if there is no vertex (any more).
+ */
+static float
+visit(TgSearch *search, TgVertexId id)
+{
+	TgGraph    *graph = search->graph;
+	TgVertexView view;
+	float		key = INFINITY;
+
+	if (graph->open(graph, id, &view))
+	{
+		key = meet(search, &view);
+		graph->close(graph);
+	}
+	visited_add_key(search, id, key);
+	return key;
+}
+
+/*
+ * Visit the lanes of a list that were not visited before: of lanes, those
+ * remain.  keys[] receives the distances of all of them.
+ */
+static void
+visit_lanes(TgSearch *search, const TgVertexId *ids, uint32 *lanes, int nblocks,
+			float *keys)
+{
+	TgGraph    *graph = search->graph;
+	uint32		slot;
+
+	/* All are prefetched first, so that their cache misses overlap. */
+	for (int b = 0; b < nblocks && graph->prefetch; b++)
+		for (uint32 left = lanes[b]; left != 0; left &= left - 1)
+		{
+			TgVertexId	id = ids[b * TG_BLOCK_LANES + __builtin_ctz(left)];
+
+			if (!visited_find(search, id, &slot))
+				graph->prefetch(graph, id);
+		}
+	for (int b = 0; b < nblocks; b++)
+		for (uint32 left = lanes[b]; left != 0; left &= left - 1)
+		{
+			int			lane = b * TG_BLOCK_LANES + __builtin_ctz(left);
+
+			if (visited_find(search, ids[lane], &slot))
+			{
+				keys[lane] = search->visited_keys[slot];
+				lanes[b] &= ~(left & -left);
+			}
+			else
+				keys[lane] = visit(search, ids[lane]);
+		}
+}
+
+/*
+ * Same as expand(), for a graph without codes: the neighbours are visited one
+ * by one, and enter the pool with their distances.
+ */
+static void
+expand_plain(TgSearch *search, bool guided)
+{
+	TgGraph    *graph = search->graph;
+	TgCandidate *candidate = &search->pool[search->cursor];
+	TgVertexId	id = candidate->id;
+	int			part = candidate->part;
+	TgVertexView view;
+	TgDivision	division;
+	int			nblocks;
+	uint32		lanes[TG_MAX_BLOCKS] = {0};
+	uint32		stale[TG_MAX_BLOCKS];
+	uint32		fresh = 0;		/* representatives that were not visited */
+	TgVertexId	ids[TG_MAX_DEGREE];
+	float		keys[TG_MAX_DEGREE];
+
+	candidate->part = PART_NONE;
+	search->cursor++;
+	search->stats.hops++;
+	if (!graph->open(graph, id, &view))
+		return;
+	if (part == PART_ENTRY)
+	{
+		uint32		slot;
+
+		visited_find(search, id, &slot);
+		search->visited_keys[slot] = meet(search, &view);
+	}
+
+	/* The list is copied: neighbours cannot be opened while it is. */
+	nblocks = (view.degree + TG_BLOCK_LANES - 1) / TG_BLOCK_LANES;
+	division = *view.division;
+	view.division = &division;
+	for (int b = 0; b < nblocks; b++)
+	{
+		TgBlockView block = tg_view_block(&graph->shape, &view, b);
+
+		lanes[b] = lane_range(0, view.degree, b * TG_BLOCK_LANES);
+		memcpy(ids + b * TG_BLOCK_LANES, block.ids,
+			   sizeof(TgVertexId) * TG_BLOCK_LANES);
+		stale[b] = block.stale;
+	}
+	graph->close(graph);
+
+	/* Nothing is known of what stage 1 leaves out: stage 2 will have a look. */
+	if (guided && part == PART_ALL && view.nclusters > 1)
+	{
+		if (graph->guide == TG_GUIDE_KMEANS)
+		{
+			fresh = lane_range(0, view.nclusters, 0);
+			visit_lanes(search, ids, &fresh, 1, keys);
+		}
+		part = choose_part(graph, &view, keys);
+		candidate->part = (int8) part;
+		candidate->rest = -INFINITY;
+		for (int b = 0; b < nblocks; b++)
+			lanes[b] &= stale[b] |
+				guided_lanes(graph, &view, part, b * TG_BLOCK_LANES);
+		search->stats.stage1_hops++;
+	}
+	visit_lanes(search, ids, lanes, nblocks, keys);
+	lanes[0] |= fresh;
+	for (int b = 0; b < nblocks; b++)
+		for (; lanes[b] != 0; lanes[b] &= lanes[b] - 1)
+		{
+			int			lane = b * TG_BLOCK_LANES + __builtin_ctz(lanes[b]);
+
+			if (keys[lane] < pool_limit(search))
+				pool_insert(search, keys[lane], ids[lane]);
+		}
+}
+
+/*
+ * Expand candidates until none of the best ones, width of them, is left.
+ */
+static void
+expand_best(TgSearch *search, int width, bool guided)
+{
+	bool		plain = search->graph->shape.codes_size == 0;
+
+	while (advance(search, Min(width, search->pool_size), guided))
+	{
+		tg_check_interrupts();
+		if (plain)
+			expand_plain(search, guided);
+		else
+			expand(search, guided);
+	}
+}
+
 void
 tg_search_run(TgSearch *search)
 {
 	if (search->routing != TG_ROUTING_GREEDY)
 	{
-		int			width = search->routing == TG_ROUTING_GUIDED ?
-			search->ef : STAGE1_WIDTH;
+		int			width = search->routing == TG_ROUTING_TWO_STAGE &&
+			search->stage1_width > 0 ? search->stage1_width : search->ef;
 
-		while (advance(search, Min(width, search->pool_size), true))
-		{
-			tg_check_interrupts();
-			expand(search, true);
-		}
+		expand_best(search, width, true);
 		search->cursor = 0;
 	}
 	if (search->routing != TG_ROUTING_GUIDED)
-	{
-		while (advance(search, search->pool_size, false))
-		{
-			tg_check_interrupts();
-			expand(search, false);
-		}
-	}
+		expand_best(search, search->ef, false);
 }
 
 static int
@@ -558,7 +778,11 @@ tg_search_widen(TgSearch *search, int ef)
 	search->stats.widenings++;
 	for (int i = 0; i < search->nexpanded; i++)
 	{
-		visited_add(search, search->expanded[i].id);
+		if (search->visited_keys)
+			visited_add_key(search, search->expanded[i].id,
+							search->expanded[i].key);
+		else
+			visited_add(search, search->expanded[i].id);
 		if (i < search->pool_size)
 		{
 			search->pool[i].key = search->expanded[i].key;
@@ -566,11 +790,7 @@ tg_search_widen(TgSearch *search, int ef)
 			search->pool[i].part = PART_AGAIN;
 		}
 	}
-	while (advance(search, search->pool_size, false))
-	{
-		tg_check_interrupts();
-		expand(search, false);
-	}
+	expand_best(search, ef, false);
 }
 
 void
@@ -584,14 +804,7 @@ tg_search_index_expanded(TgSearch *search)
 bool
 tg_search_was_expanded(const TgSearch *search, TgVertexId id)
 {
-	uint64		entry = (uint64) search->epoch << 32 | id;
-	uint32		slot = visited_slot(search, id);
+	uint32		slot;
 
-	while (search->visited[slot] >> 32 == search->epoch)
-	{
-		if (search->visited[slot] == entry)
-			return true;
-		slot = (slot + 1) & search->visited_mask;
-	}
-	return false;
+	return visited_find(search, id, &slot);
 }

@@ -2,7 +2,7 @@
  *
  * search.h
  *	  Two-stage routing on a proximity graph whose vertices carry their
- *	  neighbours' codes.
+ *	  neighbours' codes, or only their numbers.
  *
  * The search sees a graph through TgGraph only, so the same code walks the
  * pages of an index and the arrays of a unit test.
@@ -26,8 +26,41 @@ typedef uint32 TgVertexId;
 #define TG_MAX_CLUSTERS		8
 
 /*
+ * How a neighbour list is divided for stage 1: the guide of TOGG's guided
+ * search.
+ */
+typedef enum TgGuide
+{
+	TG_GUIDE_KMEANS = 0,		/* clusters with representatives: OGS-KMC */
+	TG_GUIDE_KDTREE = 1,		/* two sides of one dimension: OGS-KDT */
+	TG_GUIDE_NONE = 2
+} TgGuide;
+
+/*
+ * The division of one list.
+ *
+ * k-means, nclusters of them: lanes [0, nclusters) are the representatives,
+ * and from there on the other members follow cluster by cluster; those of
+ * cluster c begin start[c] lanes on, and the last cluster ends with the list.
+ *
+ * k-d tree, nclusters 2: lanes [0, common) are to the left on dimension dim,
+ * [common, right) within the band about the vertex, the rest to the right.
+ */
+typedef union TgDivision
+{
+	uint8		start[TG_MAX_CLUSTERS];
+	struct
+	{
+		uint8		common;
+		uint8		right;
+		uint16		dim;		/* of the inner space */
+		float		band;
+	}			split;
+} TgDivision;
+
+/*
  * One block of up to 32 neighbours.  Lanes of stale are neighbours that came
- * after the list was clustered: no cluster's, so every stage considers them.
+ * after the list was divided: no part's, so every stage considers them.
  */
 typedef struct TgBlockView
 {
@@ -41,31 +74,45 @@ typedef struct TgBlockView
 /*
  * A vertex while it is open.  The list is in blocks of TG_BLOCK_LANES; of the
  * last block only the first degree % TG_BLOCK_LANES lanes are in use where
- * the degree is no multiple.  Neighbours are ordered by cluster:
- * cluster c is [cluster_start[c], cluster_start[c + 1]), its representative
- * first, and the last cluster ends at the degree.
+ * the degree is no multiple.  A list with less than two clusters is not
+ * divided.
  */
 typedef struct TgVertexView
 {
 	TgVertexId	id;
 	int			degree;
 	int			nclusters;
-	const uint8 *cluster_start;
+	const TgDivision *division;
+	float		split_at;		/* k-d tree: the vertex on the dimension kept */
 	const char *blocks;
 } TgVertexView;
 
-/* Where the parts of a block stand, the same for all vertices of a graph. */
+/*
+ * Where the parts of a block stand, the same for all vertices of a graph:
+ * codes, float a[32], f[32], ids[32], the stale mask.  Without codes there are
+ * no factors either.
+ */
 typedef struct TgBlockShape
 {
-	uint32		codes_size;		/* codes; then float a[32], f[32], ids[32] */
-	uint32		block_size;		/* with the stale mask at the end */
+	uint32		codes_size;
+	uint32		ids_offset;
+	uint32		block_size;
 } TgBlockShape;
 
-#define TG_BLOCK_SHAPE(codes_size_) \
-	((TgBlockShape) {(codes_size_), \
-		(codes_size_) + 3 * TG_BLOCK_LANES * sizeof(float) + sizeof(uint32)})
+static inline TgBlockShape
+tg_block_shape(Size codes_size)
+{
+	TgBlockShape shape;
 
-/* An expanded vertex: what the search hands out. */
+	shape.codes_size = codes_size;
+	shape.ids_offset = codes_size == 0 ? 0 :
+		codes_size + 2 * TG_BLOCK_LANES * sizeof(float);
+	shape.block_size = shape.ids_offset +
+		TG_BLOCK_LANES * sizeof(TgVertexId) + sizeof(uint32);
+	return shape;
+}
+
+/* A vertex whose distance was computed: what the search hands out. */
 typedef struct TgResult
 {
 	double		distance;		/* exact up to error, as SQL returns it */
@@ -92,6 +139,8 @@ typedef struct TgGraph TgGraph;
 struct TgGraph
 {
 	TgBlockShape shape;
+	TgGuide		guide;
+	const float *query;			/* in the inner space; for TG_GUIDE_KDTREE */
 
 	/*
 	 * Open a vertex; false if the id holds none (any more).
@@ -121,10 +170,24 @@ typedef enum TgRouting
 	TG_ROUTING_GREEDY
 } TgRouting;
 
+/*
+ * Stage 1 ends when as many of the best candidates as this are expanded: far
+ * fewer than the pool holds.  0 stands for the whole pool, as published.
+ */
+#define TG_DEFAULT_STAGE1_WIDTH		1
+
+/* How to route, and with how large a pool. */
+typedef struct TgSearchParams
+{
+	TgRouting	routing;
+	int			stage1_width;
+	int			ef;
+} TgSearchParams;
+
 /* A candidate of the pool. */
 typedef struct TgCandidate
 {
-	float		key;			/* estimated squared distance */
+	float		key;			/* squared distance: estimated, without codes exact */
 	TgVertexId	id;
 	float		rest;			/* least estimate that stage 1 left out */
 	int8		part;			/* what is left to expand: see search.c */
@@ -141,6 +204,7 @@ typedef struct TgSearch
 	TgGraph    *graph;
 	const TgScoreTable *table;
 	TgRouting	routing;
+	int			stage1_width;
 
 	/* The pool: the ef best candidates seen, in ascending order of key. */
 	TgCandidate *pool;
@@ -151,16 +215,20 @@ typedef struct TgSearch
 
 	/* The visited set: open addressing, emptied by raising the epoch. */
 	uint64	   *visited;		/* epoch << 32 | id */
+	float	   *visited_keys;	/* without codes: distances of the visited */
 	uint32		visited_mask;
 	uint32		visited_used;
 	uint32		epoch;
 
-	/* Expanded vertices with rows, a binary min-heap by distance. */
+	/* Vertices with rows, a binary min-heap by distance. */
 	TgResult   *results;
 	int			nresults;
 	int			results_capacity;
 
-	/* Every vertex expanded so far, for widening and for the final sweep. */
+	/*
+	 * Every vertex whose distance is known (all expanded so far; without
+	 * codes, all visited), for widening and for the final sweep.
+	 */
 	TgExpanded *expanded;
 	int			nexpanded;
 	int			expanded_capacity;
@@ -172,10 +240,12 @@ typedef struct TgSearch
 extern TgSearch *tg_search_create(void);
 extern void tg_search_destroy(TgSearch *search);
 
-/* Forget the last query and get ready for one with a pool of ef. */
+/*
+ * Forget the last query and get ready for another.  table scores the graph's
+ * codes, where it has any.  Counters go on: they are the caller's to clear.
+ */
 extern void tg_search_begin(TgSearch *search, TgGraph *graph,
-							const TgScoreTable *table, TgRouting routing,
-							int ef);
+							const TgScoreTable *table, TgSearchParams params);
 
 /*
  * Add a vertex to begin from, before tg_search_run().  More than ef of them
@@ -200,7 +270,10 @@ extern bool tg_search_next(TgSearch *search, TgResult *result);
 /* The nearest result without taking it; NULL if there is none. */
 extern const TgResult *tg_search_peek(const TgSearch *search);
 
-/* Was the vertex expanded?  Valid after tg_search_index_expanded(). */
+/*
+ * Is the vertex's distance known, so that it became a result if it has rows?
+ * Valid after tg_search_index_expanded().
+ */
 extern void tg_search_index_expanded(TgSearch *search);
 extern bool tg_search_was_expanded(const TgSearch *search, TgVertexId id);
 
@@ -212,13 +285,12 @@ static inline TgBlockView
 tg_view_block(const TgBlockShape *shape, const TgVertexView *view, int b)
 {
 	const char *block = view->blocks + (Size) b * shape->block_size;
-	const char *floats = block + shape->codes_size;
 	TgBlockView result;
 
 	result.codes = (const uint8 *) block;
-	result.a = (const float *) floats;
+	result.a = (const float *) (block + shape->codes_size);
 	result.f = result.a + TG_BLOCK_LANES;
-	result.ids = (const TgVertexId *) (result.f + TG_BLOCK_LANES);
+	result.ids = (const TgVertexId *) (block + shape->ids_offset);
 	result.stale = result.ids[TG_BLOCK_LANES];
 	return result;
 }

@@ -110,16 +110,19 @@ tg_meta_check(Relation index, const TgMetaPage *meta)
 		meta->ef_construction < 1 ||
 		meta->ef_construction > TG_MAX_EF_CONSTRUCTION ||
 		meta->metric < TG_METRIC_L2 || meta->metric > TG_METRIC_COSINE ||
+		meta->graph > TG_GRAPH_HNSW || meta->guide > TG_GUIDE_NONE ||
+		!(meta->kdtree_interval > 0) ||
 		meta->dims > TG_MAX_DIMS ||
 		(meta->dims > 0 &&
-		 (meta->bits < 1 || meta->bits > TG_MAX_BITS ||
+		 (meta->bits > TG_MAX_BITS ||
 		  meta->storage < TG_STORAGE_FLOAT ||
 		  meta->storage > TG_STORAGE_HALF ||
 		  !(meta->max_norm >= 0))))
 		tg_report_corruption(index, TG_METAPAGE_BLKNO,
-							 "The metapage says: metric %u, %u dimensions, storage %u, %u bits, degree %u, %u clusters, ef_construction %u.",
+							 "The metapage says: metric %u, %u dimensions, storage %u, %u bits, degree %u, graph %u, guide %u, %u clusters, ef_construction %u.",
 							 meta->metric, meta->dims, meta->storage,
-							 meta->bits, meta->degree, meta->clusters,
+							 meta->bits, meta->degree, meta->graph,
+							 meta->guide, meta->clusters,
 							 meta->ef_construction);
 }
 
@@ -168,8 +171,7 @@ tg_index_create(const TgMetaPage *meta)
 	index_set_pointers(info, inner_dims);
 	tg_geometry_init(&info->geometry, meta->metric, meta->dims,
 					 meta->max_norm);
-	tg_layout_init(&info->layout, meta->dims, inner_dims, meta->degree,
-				   meta->bits, meta->storage);
+	tg_layout_init(&info->layout, meta, inner_dims);
 	tg_rotation_init(&info->rotation, inner_dims, meta->seed,
 					 info->rotation.signs);
 	return info;
@@ -201,6 +203,18 @@ tg_index_set_root(TgIndex *info, const void *bytes, float norm2)
 	tg_embed(&info->geometry, values, norm2, info->root_inner);
 	tg_rotate(&info->rotation, info->root_inner, info->root_rotated);
 	pfree(values);
+}
+
+TgVertexId
+tg_index_root(const TgIndex *info, int layer)
+{
+	return layer == 0 ? info->meta.root : info->meta.upper_roots[layer - 1];
+}
+
+int
+tg_index_layers(const TgIndex *info)
+{
+	return info->meta.graph == TG_GRAPH_HNSW ? TG_MAX_LAYERS : 1;
 }
 
 static void

@@ -101,25 +101,25 @@ layout_try(TgLayout *layout, bool vector_inline)
 }
 
 void
-tg_layout_init(TgLayout *layout, int dims, int inner_dims, int degree,
-			   int bits, TgStorage storage)
+tg_layout_init(TgLayout *layout, const TgMetaPage *meta, int inner_dims)
 {
 	double		together;
 	double		apart;
 	bool		spans_apart;
 
-	Assert(dims > 0 && degree % TG_BLOCK_LANES == 0);
+	Assert(meta->dims > 0 && meta->degree % TG_BLOCK_LANES == 0);
 
 	memset(layout, 0, sizeof(TgLayout));
 	layout->kind = TG_PAGE_LIST;
-	layout->dims = dims;
+	layout->dims = meta->dims;
 	layout->inner_dims = inner_dims;
-	layout->degree = degree;
-	layout->bits = bits;
-	layout->storage = storage;
-	layout->block = TG_BLOCK_SHAPE(TG_CODES_SIZE(inner_dims, bits));
-	layout->vector_size = dims * (storage == TG_STORAGE_HALF ?
-								  sizeof(uint16) : sizeof(float));
+	layout->degree = meta->degree;
+	layout->bits = meta->bits;
+	layout->guide = meta->guide;
+	layout->storage = meta->storage;
+	layout->block = tg_block_shape(TG_CODES_SIZE(inner_dims, meta->bits));
+	layout->vector_size = layout->dims * (layout->storage == TG_STORAGE_HALF ?
+										  sizeof(uint16) : sizeof(float));
 	layout->vector_size = TYPEALIGN(sizeof(float), layout->vector_size);
 
 	/*

@@ -33,7 +33,7 @@
  *	|        | ...                                              |        |
  *	+--------+--------------------------------------------------+--------+
  *
- *	 one block of neighbours:
+ *	 one block of neighbours (with 0 bits: ids and stale alone):
  *
  *	+-------------------------------+-------+-------+---------+-------+
  *	| codes, bit plane by bit plane | a[32] | f[32] | ids[32] | stale |
@@ -95,6 +95,17 @@ typedef enum TgStorage
 /* Largest candidate pool of an insert: bounds what a metapage may ask for. */
 #define TG_MAX_EF_CONSTRUCTION		10000
 
+/* What the graph is, beside its lists: see src/README.md. */
+typedef enum TgGraphKind
+{
+	TG_GRAPH_NSG = 0,			/* relaxed RNG rule, one navigating vertex */
+	TG_GRAPH_NSSG = 1,			/* rule of 60 degrees */
+	TG_GRAPH_HNSW = 2			/* relaxed RNG rule, layers */
+} TgGraphKind;
+
+/* Layers of an HNSW graph: of 1M vertices, 1 in 16^3 is on the uppermost. */
+#define TG_MAX_LAYERS		4
+
 /* What a slot holds. */
 typedef enum TgSlotKind
 {
@@ -128,16 +139,21 @@ typedef struct TgSlotHeader
 	uint8		kind;			/* TgSlotKind */
 	uint8		flags;
 	uint16		degree;			/* neighbours in use */
-	uint8		nclusters;
-	uint8		unused;
+	uint8		nclusters;		/* 0 or 1: the list is not divided */
+	uint8		layer;			/* of a vertex; above 0 it has no rows */
 	uint16		ntids;			/* heap TIDs in this slot */
 	float		norm2;			/* squared norm of the stored vector */
 	float		error;			/* bound on |stored - true vector|; of the root:
 								 * see tg_linker_link_root() */
 	TgVertexId	next;			/* slot with more heap TIDs, or invalid */
-	TgVertexId	owner;			/* TG_SLOT_TIDS: whose rows these are */
+	union
+	{
+		TgVertexId	owner;		/* TG_SLOT_TIDS: whose rows these are */
+		TgVertexId	below;		/* of an upper layer: the same, a layer down */
+		float		split_at;	/* of layer 0, divided by a k-d split: where */
+	};
 	uint64		xid;			/* FullTransactionId, see above */
-	uint8		cluster_start[TG_MAX_CLUSTERS];
+	TgDivision	division;
 } TgSlotHeader;
 
 /* The lists of rows that no distance can rank, heads in the metapage. */
@@ -177,6 +193,11 @@ typedef struct TgMetaPage
 	/* First pages of the unranked lists, and of a list of free ones. */
 	TgVertexId	unranked[TG_UNRANKED_KINDS];
 	TgVertexId	unranked_free;
+
+	uint16		graph;			/* TgGraphKind */
+	uint16		guide;			/* TgGuide */
+	float		kdtree_interval;
+	TgVertexId	upper_roots[TG_MAX_LAYERS - 1]; /* HNSW: of layers 1 and up */
 } TgMetaPage;
 
 #define TgPageGetMeta(page)		((TgMetaPage *) PageGetContents(page))
@@ -200,7 +221,8 @@ typedef struct TgLayout
 	int			dims;			/* of stored vectors */
 	int			inner_dims;		/* of codes: see type/metric.h */
 	int			degree;
-	int			bits;
+	int			bits;			/* 0: no codes */
+	TgGuide		guide;
 	TgStorage	storage;
 	TgBlockShape block;
 
@@ -222,8 +244,8 @@ typedef struct TgLayout
 #define TG_MIN_VERTEX_TIDS	2
 
 /* Work out the layout; all arguments are within their limits. */
-extern void tg_layout_init(TgLayout *layout, int dims, int inner_dims,
-						   int degree, int bits, TgStorage storage);
+extern void tg_layout_init(TgLayout *layout, const TgMetaPage *meta,
+						   int inner_dims);
 
 /*
  * Unranked lists must work before an index knows its dimensions: their slots

@@ -28,7 +28,7 @@ block_factors(const TgLayout *layout, char *block)
 static TgVertexId *
 block_ids(const TgLayout *layout, char *block)
 {
-	return (TgVertexId *) (block_factors(layout, block) + 2 * TG_BLOCK_LANES);
+	return (TgVertexId *) (block + layout->block.ids_offset);
 }
 
 static uint32 *
@@ -64,23 +64,23 @@ mark_stale(const TgLayout *layout, void *slot, int lane)
 }
 
 /*
- * A lane's neighbour is not the one that was clustered.  If it stood for a
+ * A lane's neighbour is not the one that was divided.  If it stood for a
  * cluster, nothing leads there any more: all of the cluster becomes stale.
  */
 static void
 lane_changed(const TgLayout *layout, void *slot, int lane)
 {
-	TgSlotHeader *header = slot;
+	const TgSlotHeader *header = slot;
+	int			k = header->nclusters;
 
 	mark_stale(layout, slot, lane);
-	for (int c = 0; c < header->nclusters; c++)
+	if (layout->guide == TG_GUIDE_KMEANS && lane < k)
 	{
-		int			end = c + 1 < header->nclusters ?
-			header->cluster_start[c + 1] : header->degree;
+		const uint8 *start = header->division.start;
+		int			end = lane + 1 < k ? k + start[lane + 1] : header->degree;
 
-		if (header->cluster_start[c] == lane)
-			for (int i = lane; i < end; i++)
-				mark_stale(layout, slot, i);
+		for (int i = k + start[lane]; i < Min(end, header->degree); i++)
+			mark_stale(layout, slot, i);
 	}
 }
 
@@ -94,10 +94,13 @@ tg_list_set(const TgLayout *layout, void *slot, int lane,
 
 	Assert(lane <= header->degree && lane < layout->degree);
 
-	tg_codes_set_lane((uint8 *) block, layout->inner_dims, layout->bits,
-					  place, coded->levels);
-	block_factors(layout, block)[place] = coded->a;
-	block_factors(layout, block)[TG_BLOCK_LANES + place] = coded->f;
+	if (layout->bits > 0)
+	{
+		tg_codes_set_lane((uint8 *) block, layout->inner_dims, layout->bits,
+						  place, coded->levels);
+		block_factors(layout, block)[place] = coded->a;
+		block_factors(layout, block)[TG_BLOCK_LANES + place] = coded->f;
+	}
 	block_ids(layout, block)[place] = coded->id;
 	if (lane == header->degree)
 		header->degree++;
@@ -117,22 +120,24 @@ tg_list_remove(const TgLayout *layout, void *slot, int lane)
 
 	if (lane < last)
 	{
-		TgCoded		moved;
+		TgCoded		moved = {0};
 
 		moved.levels = palloc(layout->inner_dims);
-		tg_codes_get_lane((uint8 *) block, layout->inner_dims, layout->bits,
-						  place, moved.levels);
 		moved.id = block_ids(layout, block)[place];
-		moved.a = block_factors(layout, block)[place];
-		moved.f = block_factors(layout, block)[TG_BLOCK_LANES + place];
+		if (layout->bits > 0)
+		{
+			tg_codes_get_lane((uint8 *) block, layout->inner_dims,
+							  layout->bits, place, moved.levels);
+			moved.a = block_factors(layout, block)[place];
+			moved.f = block_factors(layout, block)[TG_BLOCK_LANES + place];
+		}
 		tg_list_set(layout, slot, lane, &moved, true);
 		pfree(moved.levels);
 	}
 	*block_stale(layout, block) &= ~(UINT32_C(1) << place);
 	header->degree = last;
 
-	/* A cluster that would begin past the end is none. */
-	while (header->nclusters > 0 &&
-		   header->cluster_start[header->nclusters - 1] >= last)
-		header->nclusters--;
+	/* A division that does not lie within the list any more is none. */
+	if (header->nclusters > last)
+		header->nclusters = 0;
 }

@@ -54,6 +54,10 @@ extern TgIndex *tg_index_copy(const TgIndex *source);
 /* All but the root, from a metapage that has dimensions. */
 extern TgIndex *tg_index_create(const TgMetaPage *meta);
 
+/* Layers of the graph, and the root of each: all roots are at one place. */
+extern int	tg_index_layers(const TgIndex *info);
+extern TgVertexId tg_index_root(const TgIndex *info, int layer);
+
 /* Set the root's vectors from its stored form. */
 extern void tg_index_set_root(TgIndex *info, const void *bytes, float norm2);
 

@@ -189,7 +189,8 @@ reader_open(TgGraph *graph, TgVertexId id, TgVertexView *view)
 	view->id = id;
 	view->degree = header->degree;
 	view->nclusters = header->nclusters;
-	view->cluster_start = header->cluster_start;
+	view->division = &header->division;
+	view->split_at = header->split_at;
 	view->blocks = (const char *) header + reader->layout.blocks_offset;
 	return true;
 }
@@ -239,6 +240,7 @@ tg_reader_init(TgReader *reader, Relation index, const TgLayout *layout)
 {
 	memset(reader, 0, sizeof(TgReader));
 	reader->graph.shape = layout->block;
+	reader->graph.guide = layout->guide;
 	reader->graph.open = reader_open;
 	reader->graph.close = reader_close;
 	reader->graph.prefetch = reader_prefetch;

@@ -50,8 +50,12 @@ tg_slot_check(Relation index, const TgLayout *layout, TgVertexId id,
 			return;
 		case TG_SLOT_VERTEX:
 			sane = header->degree <= layout->degree &&
-				header->nclusters <= TG_MAX_CLUSTERS &&
+				header->nclusters <= Min(TG_MAX_CLUSTERS, header->degree) &&
+				header->layer < TG_MAX_LAYERS &&
 				header->ntids <= layout->vertex_tids;
+			if (layout->guide == TG_GUIDE_KDTREE && header->nclusters > 0)
+				sane = sane &&
+					header->division.split.dim < layout->inner_dims;
 			break;
 		case TG_SLOT_TIDS:
 			sane = header->ntids <= layout->slot_tids ||
