@@ -418,7 +418,7 @@ may_widen(IndexScanDesc scan, int64 ef)
 		state->graph.reader.layout.stripe_slots /
 		state->graph.reader.layout.stripe_pages;
 
-	return state->search->nexpanded >= state->search->ef &&
+	return state->search->expanded.n >= state->search->ef &&
 		ef <= slots / SWEEP_SHARE &&
 		tg_search_memory(ef) <= (Size) work_mem * 1024;
 }

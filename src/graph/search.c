@@ -14,18 +14,19 @@
  *	best few candidates are, because the rest of a list costs less than the hops
  *	that a longer stage 1 adds.
  *
- *	Stage 2, optimized greedy algorithm.  Candidates that stage 1 expanded in
- *	part become unexpanded again (the paper's reset) and are expanded with the
- *	rest of their list when their turn comes, unless nothing in it was near
- *	enough to enter the pool by now; all others with the whole list.
- *	It ends when nothing in the pool is unexpanded.
+ *	Stage 2, optimized greedy algorithm.  What stage 1 left out is offered to
+ *	the pool after all: it was scored with the rest of its list, so that the
+ *	paper's reset, which expands all of the pool again, costs no hop.  All
+ *	others are expanded with the whole list.  It ends when nothing in the pool
+ *	is unexpanded.
  *
  * The pool is ordered by estimates.  A vertex's exact distance, computed when
  * it is expanded, is the base of its neighbours' estimates and what the
  * results are ordered by; the candidate itself keeps its estimate as key.
  *
  * Without codes a neighbour has to be visited to be judged.  Its exact distance
- * is its key then, and it is a result at once.
+ * is its key then, and it is a result at once.  The reset is the paper's: of
+ * what is still in the pool, stage 2 visits the neighbours that were left out.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,14 +35,12 @@
 #include <float.h>
 #include <math.h>
 
-/*
- * TgCandidate.part: what of a vertex is still to be expanded.  Zero and up
- * names the cluster or side that stage 1 expanded, so that the rest is left.
- */
-#define PART_NONE		(-1)	/* expanded */
-#define PART_ALL		(-2)	/* not expanded yet */
-#define PART_AGAIN		(-3)	/* all again, after widening; not a result */
-#define PART_ENTRY		(-4)	/* not expanded yet, and whole in any stage */
+/* TgCandidate.part: what of a vertex is still to be expanded. */
+#define PART_NONE		0		/* nothing */
+#define PART_ALL		1		/* not expanded yet */
+#define PART_AGAIN		2		/* all again, after widening; not a result */
+#define PART_ENTRY		3		/* not expanded yet, and whole in any stage */
+#define PART_REST		4		/* for stage 2, what stage 1 did not visit */
 
 /* Sides of a k-d split; the third is no more than the band between them. */
 #define SIDE_LEFT		0
@@ -50,6 +49,27 @@
 
 #define INITIAL_VISITED		1024
 #define INITIAL_CAPACITY	256
+
+static void
+keyed_create(TgKeyedArray *array)
+{
+	array->capacity = INITIAL_CAPACITY;
+	array->items = tg_alloc(sizeof(TgKeyed) * array->capacity);
+}
+
+static inline void
+keyed_add(TgKeyedArray *array, float key, TgVertexId id)
+{
+	if (array->n == array->capacity)
+	{
+		array->capacity *= 2;
+		array->items = tg_realloc(array->items, sizeof(TgKeyed) *
+								  (Size) array->capacity);
+	}
+	array->items[array->n].key = key;
+	array->items[array->n].id = id;
+	array->n++;
+}
 
 TgSearch *
 tg_search_create(void)
@@ -62,8 +82,8 @@ tg_search_create(void)
 	search->pool = tg_alloc(sizeof(TgCandidate) * search->pool_capacity);
 	search->results_capacity = INITIAL_CAPACITY;
 	search->results = tg_alloc(sizeof(TgResult) * search->results_capacity);
-	search->expanded_capacity = INITIAL_CAPACITY;
-	search->expanded = tg_alloc(sizeof(TgExpanded) * search->expanded_capacity);
+	keyed_create(&search->expanded);
+	keyed_create(&search->left_out);
 	return search;
 }
 
@@ -75,7 +95,8 @@ tg_search_destroy(TgSearch *search)
 	if (search->visited_keys)
 		tg_free(search->visited_keys);
 	tg_free(search->results);
-	tg_free(search->expanded);
+	tg_free(search->expanded.items);
+	tg_free(search->left_out.items);
 	tg_free(search);
 }
 
@@ -87,7 +108,7 @@ tg_search_memory(int ef)
 	 * which is at most half full.
 	 */
 	return (Size) ef * (sizeof(TgCandidate) + sizeof(TgResult) +
-						sizeof(TgExpanded) + 4 * 2 * 2 * sizeof(uint64));
+						sizeof(TgKeyed) + 4 * 2 * 2 * sizeof(uint64));
 }
 
 static void
@@ -309,20 +330,6 @@ tg_search_peek(const TgSearch *search)
 	return search->nresults > 0 ? &search->results[0] : NULL;
 }
 
-static void
-expanded_add(TgSearch *search, TgVertexId id, float key)
-{
-	if (search->nexpanded == search->expanded_capacity)
-	{
-		search->expanded_capacity *= 2;
-		search->expanded = tg_realloc(search->expanded, sizeof(TgExpanded) *
-									  (Size) search->expanded_capacity);
-	}
-	search->expanded[search->nexpanded].id = id;
-	search->expanded[search->nexpanded].key = key;
-	search->nexpanded++;
-}
-
 void
 tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 				TgSearchParams params)
@@ -336,7 +343,8 @@ tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 	search->pool_size = 0;
 	search->cursor = 0;
 	search->nresults = 0;
-	search->nexpanded = 0;
+	search->expanded.n = 0;
+	search->left_out.n = 0;
 	pool_set_ef(search, params.ef);
 	if (graph->shape.codes_size == 0 && search->visited_keys == NULL)
 		search->visited_keys =
@@ -420,27 +428,41 @@ guided_lanes(const TgGraph *graph, const TgVertexView *view, int part,
 }
 
 /*
- * Of the lanes of a list, keep those that stage 1 evaluates when it follows
- * the given part.  Returns the least estimate among the others.
+ * Of the lanes of a list, keep those that stage 1 evaluates; the others are put
+ * aside for stage 2.
  */
-static float
-leave_out(TgGraph *graph, const TgVertexView *view, int part, uint32 *lanes,
+static void
+leave_out(TgSearch *search, const TgVertexView *view, uint32 *lanes,
 		  const float *estimates)
 {
-	float		least = INFINITY;
+	const TgGraph *graph = search->graph;
+	int			part = choose_part(graph, view, estimates);
 
 	for (int b = 0; b * TG_BLOCK_LANES < view->degree; b++)
 	{
+		int			first = b * TG_BLOCK_LANES;
 		TgBlockView block = tg_view_block(&graph->shape, view, b);
-		uint32		kept = block.stale |
-			guided_lanes(graph, view, part, b * TG_BLOCK_LANES);
+		uint32		kept = block.stale | guided_lanes(graph, view, part, first);
 
 		for (uint32 left = lanes[b] & ~kept; left != 0; left &= left - 1)
-			least = Min(least,
-						estimates[b * TG_BLOCK_LANES + __builtin_ctz(left)]);
+		{
+			int			lane = __builtin_ctz(left);
+
+			keyed_add(&search->left_out, estimates[first + lane],
+					  block.ids[lane]);
+		}
 		lanes[b] &= kept;
 	}
-	return least;
+}
+
+/*
+ * Offer a vertex to the pool.
+ */
+static inline void
+offer(TgSearch *search, float key, TgVertexId id)
+{
+	if (key < pool_limit(search) && visited_add(search, id))
+		pool_insert(search, key, id);
 }
 
 /*
@@ -455,30 +477,18 @@ offer_lanes(TgSearch *search, const TgBlockView *block, uint32 lanes,
 		int			lane = __builtin_ctz(lanes);
 
 		lanes &= lanes - 1;
-		if (estimates[lane] < pool_limit(search) &&
-			visited_add(search, block->ids[lane]))
-			pool_insert(search, estimates[lane], block->ids[lane]);
+		offer(search, estimates[lane], block->ids[lane]);
 	}
 }
 
 /*
- * Is there anything to expand of a candidate?  In stage 2 (not guided) that is
- * also what stage 1 left out, if some of it could still enter the pool.
+ * Is there anything to expand of a candidate, in stage 1 (guided) or 2?
  */
 static inline bool
-is_open(const TgSearch *search, const TgCandidate *candidate, bool guided)
+is_open(const TgCandidate *candidate, bool guided)
 {
-	switch (candidate->part)
-	{
-		case PART_NONE:
-			return false;
-		case PART_ALL:
-		case PART_AGAIN:
-		case PART_ENTRY:
-			return true;
-		default:
-			return !guided && candidate->rest < pool_limit(search);
-	}
+	return candidate->part != PART_NONE &&
+		!(guided && candidate->part == PART_REST);
 }
 
 /*
@@ -489,7 +499,7 @@ static inline bool
 advance(TgSearch *search, int limit, bool guided)
 {
 	while (search->cursor < limit &&
-		   !is_open(search, &search->pool[search->cursor], guided))
+		   !is_open(&search->pool[search->cursor], guided))
 		search->cursor++;
 	return search->cursor < limit;
 }
@@ -507,7 +517,7 @@ meet(TgSearch *search, const TgVertexView *view)
 	float		key = graph->distance(graph, view, &result, &live);
 
 	search->stats.distances++;
-	expanded_add(search, view->id, key);
+	keyed_add(&search->expanded, key, view->id);
 	if (live)
 	{
 		result.id = view->id;
@@ -518,10 +528,8 @@ meet(TgSearch *search, const TgVertexView *view)
 
 /*
  * Expand the candidate at the cursor, and move the cursor on: compute its
- * exact distance, score its neighbours, offer them to the pool.
- *
- * In stage 1 (guided), only the lanes that TOGG's guided search evaluates are
- * offered, and the candidate remembers which part of the list that was.
+ * exact distance, score its neighbours, offer them to the pool; in stage 1
+ * (guided), only those that TOGG's guided search evaluates.
  */
 static void
 expand(TgSearch *search, bool guided)
@@ -542,7 +550,7 @@ expand(TgSearch *search, bool guided)
 	if (!graph->open(graph, id, &view))
 		return;
 
-	if (part == PART_ALL || part == PART_ENTRY)
+	if (part != PART_AGAIN)
 		key = meet(search, &view);
 	else
 	{
@@ -566,20 +574,11 @@ expand(TgSearch *search, bool guided)
 		search->stats.estimates += TG_BLOCK_LANES;
 	}
 
-	/* A list of one cluster has nothing to guide by. */
-	if (view.nclusters < 2)
-		part = PART_ALL;
-	else if (guided && part == PART_ALL)
+	if (guided && part == PART_ALL && view.nclusters > 1)
 	{
-		part = choose_part(graph, &view, estimates);
-		candidate->part = (int8) part;
-		candidate->rest = leave_out(graph, &view, part, lanes, estimates);
+		leave_out(search, &view, lanes, estimates);
 		search->stats.stage1_hops++;
 	}
-	else if (part >= 0)
-		for (int b = 0; b < nblocks; b++)
-			lanes[b] &= ~guided_lanes(graph, &view, part, b * TG_BLOCK_LANES);
-
 	for (int b = 0; b < nblocks; b++)
 	{
 		TgBlockView block = tg_view_block(&graph->shape, &view, b);
@@ -694,7 +693,6 @@ expand_plain(TgSearch *search, bool guided)
 	}
 	graph->close(graph);
 
-	/* Nothing is known of what stage 1 leaves out: stage 2 will have a look. */
 	if (guided && part == PART_ALL && view.nclusters > 1)
 	{
 		if (graph->guide == TG_GUIDE_KMEANS)
@@ -703,8 +701,7 @@ expand_plain(TgSearch *search, bool guided)
 			visit_lanes(search, ids, &fresh, 1, keys);
 		}
 		part = choose_part(graph, &view, keys);
-		candidate->part = (int8) part;
-		candidate->rest = -INFINITY;
+		candidate->part = PART_REST;
 		for (int b = 0; b < nblocks; b++)
 			lanes[b] &= stale[b] |
 				guided_lanes(graph, &view, part, b * TG_BLOCK_LANES);
@@ -752,14 +749,19 @@ tg_search_run(TgSearch *search)
 		search->cursor = 0;
 	}
 	if (search->routing != TG_ROUTING_GUIDED)
+	{
+		for (int i = 0; i < search->left_out.n; i++)
+			offer(search, search->left_out.items[i].key,
+				  search->left_out.items[i].id);
 		expand_best(search, search->ef, false);
+	}
 }
 
 static int
 compare_expanded(const void *a, const void *b)
 {
-	float		x = ((const TgExpanded *) a)->key;
-	float		y = ((const TgExpanded *) b)->key;
+	float		x = ((const TgKeyed *) a)->key;
+	float		y = ((const TgKeyed *) b)->key;
 
 	return (x > y) - (x < y);
 }
@@ -769,24 +771,24 @@ tg_search_widen(TgSearch *search, int ef)
 {
 	Assert(ef >= search->ef);
 
-	qsort(search->expanded, search->nexpanded, sizeof(TgExpanded),
+	qsort(search->expanded.items, search->expanded.n, sizeof(TgKeyed),
 		  compare_expanded);
 	pool_set_ef(search, ef);
 	visited_clear(search);
-	search->pool_size = Min(search->nexpanded, ef);
+	search->pool_size = Min(search->expanded.n, ef);
 	search->cursor = 0;
 	search->stats.widenings++;
-	for (int i = 0; i < search->nexpanded; i++)
+	for (int i = 0; i < search->expanded.n; i++)
 	{
 		if (search->visited_keys)
-			visited_add_key(search, search->expanded[i].id,
-							search->expanded[i].key);
+			visited_add_key(search, search->expanded.items[i].id,
+							search->expanded.items[i].key);
 		else
-			visited_add(search, search->expanded[i].id);
+			visited_add(search, search->expanded.items[i].id);
 		if (i < search->pool_size)
 		{
-			search->pool[i].key = search->expanded[i].key;
-			search->pool[i].id = search->expanded[i].id;
+			search->pool[i].key = search->expanded.items[i].key;
+			search->pool[i].id = search->expanded.items[i].id;
 			search->pool[i].part = PART_AGAIN;
 		}
 	}
@@ -797,8 +799,8 @@ void
 tg_search_index_expanded(TgSearch *search)
 {
 	visited_clear(search);
-	for (int i = 0; i < search->nexpanded; i++)
-		visited_add(search, search->expanded[i].id);
+	for (int i = 0; i < search->expanded.n; i++)
+		visited_add(search, search->expanded.items[i].id);
 }
 
 bool

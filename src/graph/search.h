@@ -189,15 +189,21 @@ typedef struct TgCandidate
 {
 	float		key;			/* squared distance: estimated, without codes exact */
 	TgVertexId	id;
-	float		rest;			/* least estimate that stage 1 left out */
-	int8		part;			/* what is left to expand: see search.c */
+	int			part;			/* what is left to expand: see search.c */
 } TgCandidate;
 
-typedef struct TgExpanded
+typedef struct TgKeyed
 {
 	float		key;
 	TgVertexId	id;
-} TgExpanded;
+} TgKeyed;
+
+typedef struct TgKeyedArray
+{
+	TgKeyed    *items;
+	int			n;
+	int			capacity;
+} TgKeyedArray;
 
 typedef struct TgSearch
 {
@@ -229,9 +235,10 @@ typedef struct TgSearch
 	 * Every vertex whose distance is known (all expanded so far; without
 	 * codes, all visited), for widening and for the final sweep.
 	 */
-	TgExpanded *expanded;
-	int			nexpanded;
-	int			expanded_capacity;
+	TgKeyedArray expanded;
+
+	/* With codes: what stage 1 left out, for stage 2 to offer to the pool. */
+	TgKeyedArray left_out;
 
 	TgSearchStats stats;
 } TgSearch;
