@@ -264,6 +264,7 @@ pool_insert(TgSearch *search, float key, TgVertexId id)
 	pool[low].key = key;
 	pool[low].id = id;
 	pool[low].part = PART_ALL;
+	pool[low].read_ahead = false;
 	if (low < search->cursor)
 		search->cursor = low;
 }
@@ -505,6 +506,29 @@ advance(TgSearch *search, int limit, bool guided)
 }
 
 /*
+ * Where records come from disk, have those of the best candidates read at the
+ * same time: each takes much longer than to expand a vertex.
+ */
+static void
+read_ahead(TgSearch *search, bool guided)
+{
+	TgGraph    *graph = search->graph;
+	int			wanted = graph->ahead;
+
+	for (int i = search->cursor; wanted > 0 && i < search->pool_size; i++)
+	{
+		TgCandidate *candidate = &search->pool[i];
+
+		if (!is_open(candidate, guided))
+			continue;
+		if (!candidate->read_ahead)
+			graph->read_ahead(graph, candidate->id);
+		candidate->read_ahead = true;
+		wanted--;
+	}
+}
+
+/*
  * Compute the exact distance of the open vertex, which makes it a result if it
  * has rows.  Returns its key.
  */
@@ -627,8 +651,11 @@ visit_lanes(TgSearch *search, const TgVertexId *ids, uint32 *lanes, int nblocks,
 		{
 			TgVertexId	id = ids[b * TG_BLOCK_LANES + __builtin_ctz(left)];
 
-			if (!visited_find(search, id, &slot))
-				graph->prefetch(graph, id);
+			if (visited_find(search, id, &slot))
+				continue;
+			graph->prefetch(graph, id);
+			if (graph->ahead > 0)
+				graph->read_ahead(graph, id);
 		}
 	for (int b = 0; b < nblocks; b++)
 		for (uint32 left = lanes[b]; left != 0; left &= left - 1)
@@ -730,6 +757,8 @@ expand_best(TgSearch *search, int width, bool guided)
 	while (advance(search, Min(width, search->pool_size), guided))
 	{
 		tg_check_interrupts();
+		if (unlikely(search->graph->ahead > 0))
+			read_ahead(search, guided);
 		if (plain)
 			expand_plain(search, guided);
 		else
@@ -790,6 +819,7 @@ tg_search_widen(TgSearch *search, int ef)
 			search->pool[i].key = search->expanded.items[i].key;
 			search->pool[i].id = search->expanded.items[i].id;
 			search->pool[i].part = PART_AGAIN;
+			search->pool[i].read_ahead = false;
 		}
 	}
 	expand_best(search, ef, false);

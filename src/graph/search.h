@@ -161,6 +161,14 @@ struct TgGraph
 
 	/* Bring a vertex's record nearer, if that costs no wait.  May be NULL. */
 	void		(*prefetch) (TgGraph *graph, TgVertexId id);
+
+	/*
+	 * Begin to read a vertex's record from disk.  The search asks for that of
+	 * the ahead best candidates; the graph sets the number while records come
+	 * from disk, and leaves it at 0 otherwise.
+	 */
+	void		(*read_ahead) (TgGraph *graph, TgVertexId id);
+	int			ahead;
 };
 
 typedef enum TgRouting
@@ -189,7 +197,8 @@ typedef struct TgCandidate
 {
 	float		key;			/* squared distance: estimated, without codes exact */
 	TgVertexId	id;
-	int			part;			/* what is left to expand: see search.c */
+	int16		part;			/* what is left to expand: see search.c */
+	bool		read_ahead;		/* is its record being read? */
 } TgCandidate;
 
 typedef struct TgKeyed

@@ -8,21 +8,32 @@
  * a block; ReadRecentBuffer() checks the guess.  The guess also tells, without
  * pinning anything, which memory to prefetch for a vertex to be visited soon.
  *
+ * Blocks that are not in shared buffers take a hundred times longer than all
+ * else.  Once one had to be read, the blocks of the best candidates are asked
+ * for at the same time, until enough of them were found in shared buffers.
+ * effective_io_concurrency = 0 turns that off.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "page/page.h"
 
+#include "executor/instrument.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
+#include "utils/spccache.h"
 
 #define CACHE_LINE			64
 
 /* Prefetching more of a record than this outruns what the CPU can track. */
 #define PREFETCH_LINES		64
+
+/* Candidates whose blocks are read ahead, and until how many hits in a row. */
+#define READ_AHEAD			8
+#define READ_AHEAD_HITS		64
 
 /* The remembered buffers of all indexes, a power of two of them. */
 #define MAX_HINTS			(1 << 18)
@@ -63,8 +74,11 @@ pin_block(TgReader *reader, BlockNumber block)
 {
 	Relation	index = reader->index;
 	Buffer	   *hint = hint_for(index, block);
+	int64		blocks_read;
 
 	reader->pages++;
+	if (unlikely(reader->graph.ahead > 0) && ++reader->hits > READ_AHEAD_HITS)
+		reader->graph.ahead = 0;
 	if (BufferIsValid(*hint) &&
 		ReadRecentBuffer(INDEX_LOCATOR(index), MAIN_FORKNUM, block, *hint))
 	{
@@ -72,7 +86,16 @@ pin_block(TgReader *reader, BlockNumber block)
 		pgstat_count_buffer_hit(index);
 		return *hint;
 	}
+	blocks_read = pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read;
 	*hint = ReadBuffer(index, block);
+	if (pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read !=
+		blocks_read)
+	{
+		bool		may = get_tablespace_io_concurrency(index->rd_rel->reltablespace) > 0;
+
+		reader->graph.ahead = may ? READ_AHEAD : 0;
+		reader->hits = 0;
+	}
 	return *hint;
 }
 
@@ -235,6 +258,25 @@ reader_prefetch(TgGraph *graph, TgVertexId id)
 		prefetch_part(reader, &reader->layout.vector, id);
 }
 
+static void
+read_part_ahead(TgReader *reader, const TgPart *part, TgVertexId id)
+{
+	BlockNumber block = part_block(reader, part, id);
+
+	for (int i = 0; i < Max(1, part->pages_each); i++)
+		PrefetchBuffer(reader->index, MAIN_FORKNUM, block + i);
+}
+
+static void
+reader_read_ahead(TgGraph *graph, TgVertexId id)
+{
+	TgReader   *reader = (TgReader *) graph;
+
+	read_part_ahead(reader, &reader->layout.list, id);
+	if (!reader->layout.vector_inline)
+		read_part_ahead(reader, &reader->layout.vector, id);
+}
+
 void
 tg_reader_init(TgReader *reader, Relation index, const TgLayout *layout)
 {
@@ -244,6 +286,7 @@ tg_reader_init(TgReader *reader, Relation index, const TgLayout *layout)
 	reader->graph.open = reader_open;
 	reader->graph.close = reader_close;
 	reader->graph.prefetch = reader_prefetch;
+	reader->graph.read_ahead = reader_read_ahead;
 	reader->index = index;
 	reader->layout = *layout;
 	if (hints == NULL)
