@@ -3,9 +3,9 @@
  * bench.c
  *	  Options of the benchmark program, and the order of events.
  *
- * Load the rows, build the indexes, insert rows if asked to, then sweep ef.
- * The systems take turns at each step of the sweep, so that a machine that
- * gets slower for a while does so for both.
+ * Load the rows, build the indexes, insert rows if asked to, then sweep ef,
+ * then have several clients ask if asked to.  The systems take turns at each
+ * step, so that a machine that gets slower for a while does so for all.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +24,7 @@
 
 #define MAX_SETTINGS	64
 
-/* In label and data set names: what needs no quotes in CSV and gnuplot. */
+/* What needs no quotes in CSV and gnuplot, where names and labels go. */
 #define PLAIN_CHARACTERS \
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._=+-"
 
@@ -34,12 +34,15 @@ typedef struct Options
 	const char *directory;
 	const char *metric;
 	const char *opclass;
-	const char *csv;
+	const char *out;
 	int			rows;
 	int			queries;
+	int			dims;
 	int			k;
 	int		   *efs;
 	int			nefs;
+	char	  **variants;		/* "name=value" */
+	int			nvariants;
 	RunInfo		run;
 } Options;
 
@@ -51,6 +54,7 @@ static const char usage_text[] =
 "  --data DIR           base.*, query.* and gt100.ibin (see README.md)\n"
 "  --rows N             only the first N rows of the base\n"
 "  --queries N          only the first N queries\n"
+"  --dims N             make vectors of N dimensions from those of the set\n"
 "  --metric METRIC      l2, cosine, ip; auto (default) knows some data sets\n"
 "  --k N                neighbours asked for (10)\n"
 "  --ef LIST            values of ef to begin with (10,20,40,80,160,320)\n"
@@ -63,10 +67,15 @@ static const char usage_text[] =
 "  --insert N           insert the last N rows into the finished index\n"
 "  --batch N            rows a transaction when inserting (100)\n"
 "  --set NAME=VALUE     SET in the session; may be repeated\n"
+"  --variant NAME=VALUE measure togg with this setting, too; may be repeated\n"
+"  --unprepared         also send queries as text, with the vector in them\n"
+"  --cold N             also ask N queries with nothing in the system's cache\n"
+"  --clients LIST       then let so many clients ask at a time, by pgbench\n"
+"  --seconds N          how long each run of pgbench takes (5)\n"
 "  --pin CORE           where client and backend run while measured: a\n"
 "                       number, last (default) or none\n"
 "  --label TEXT         goes into the CSV lines\n"
-"  --csv FILE           append to this file\n"
+"  --out STEM           append to STEM.csv, and to STEM-clients.csv\n"
 "  --dsn CONNINFO       libpq connection string\n";
 
 /* A whole number of at least least. */
@@ -85,28 +94,39 @@ parse_int(const char *option, const char *text, int least)
 	return (int) value;
 }
 
-/* A list of ascending numbers, separated by commas. */
+/* A list of ascending numbers, separated by commas, replaces *numbers. */
 static void
-parse_efs(Options *options, const char *text)
+parse_list(const char *option, const char *text, int **numbers, int *count)
 {
 	char	   *copy = format_string("%s", text);
 	char	   *rest = NULL;
 
-	free(options->efs);
-	options->efs = allocate(strlen(text) + 1, sizeof(int));
-	options->nefs = 0;
+	free(*numbers);
+	*numbers = allocate(strlen(text) + 1, sizeof(int));
+	*count = 0;
 	for (char *item = strtok_r(copy, ",", &rest); item != NULL;
 		 item = strtok_r(NULL, ",", &rest))
 	{
-		int			ef = parse_int("ef", item, 1);
+		int			number = parse_int(option, item, 1);
 
-		if (options->nefs > 0 && ef <= options->efs[options->nefs - 1])
-			die("--ef needs ascending numbers, not \"%s\"", text);
-		options->efs[options->nefs++] = ef;
+		if (*count > 0 && number <= (*numbers)[*count - 1])
+			die("--%s needs ascending numbers, not \"%s\"", option, text);
+		(*numbers)[(*count)++] = number;
 	}
-	if (options->nefs == 0)
-		die("--ef needs at least one number");
+	if (*count == 0)
+		die("--%s needs at least one number", option);
 	free(copy);
+}
+
+/* Appends "name=value" to a list of at most MAX_SETTINGS. */
+static void
+parse_assignment(const char *option, char *text, char **list, int *count)
+{
+	if (strchr(text, '=') == NULL)
+		die("--%s needs NAME=VALUE, not \"%s\"", option, text);
+	if (*count == MAX_SETTINGS)
+		die("--%s can be given %d times", option, MAX_SETTINGS);
+	list[(*count)++] = text;
 }
 
 static void
@@ -115,7 +135,7 @@ parse_system(const char *name)
 	bool		both = strcmp(name, "both") == 0;
 	bool		any = false;
 
-	for (int i = 0; i < SYSTEM_COUNT; i++)
+	for (int i = 0; i < nsystems; i++)
 	{
 		systems[i].wanted = both || strcmp(name, systems[i].method) == 0;
 		any = any || systems[i].wanted;
@@ -139,14 +159,15 @@ parse_options(Options *options, int argc, char **argv)
 {
 	enum
 	{
-		DATA = 1, ROWS, QUERIES, METRIC, K, EF, PASSES, SYSTEM, OPCLASS,
-		INDEX_WITH, HNSW_WITH, INSERT, BATCH, SETTING, PIN, LABEL, CSV, DSN,
-		HELP
+		DATA = 1, ROWS, QUERIES, DIMS, METRIC, K, EF, PASSES, SYSTEM, OPCLASS,
+		INDEX_WITH, HNSW_WITH, INSERT, BATCH, SETTING, VARIANT, UNPREPARED,
+		COLD, CLIENTS, SECONDS, PIN, LABEL, OUT, DSN, HELP
 	};
 	static const struct option names[] = {
 		{"data", required_argument, NULL, DATA},
 		{"rows", required_argument, NULL, ROWS},
 		{"queries", required_argument, NULL, QUERIES},
+		{"dims", required_argument, NULL, DIMS},
 		{"metric", required_argument, NULL, METRIC},
 		{"k", required_argument, NULL, K},
 		{"ef", required_argument, NULL, EF},
@@ -158,9 +179,14 @@ parse_options(Options *options, int argc, char **argv)
 		{"insert", required_argument, NULL, INSERT},
 		{"batch", required_argument, NULL, BATCH},
 		{"set", required_argument, NULL, SETTING},
+		{"variant", required_argument, NULL, VARIANT},
+		{"unprepared", no_argument, NULL, UNPREPARED},
+		{"cold", required_argument, NULL, COLD},
+		{"clients", required_argument, NULL, CLIENTS},
+		{"seconds", required_argument, NULL, SECONDS},
 		{"pin", required_argument, NULL, PIN},
 		{"label", required_argument, NULL, LABEL},
-		{"csv", required_argument, NULL, CSV},
+		{"out", required_argument, NULL, OUT},
 		{"dsn", required_argument, NULL, DSN},
 		{"help", no_argument, NULL, HELP},
 		{NULL, 0, NULL, 0}
@@ -176,8 +202,10 @@ parse_options(Options *options, int argc, char **argv)
 	run->passes = 3;
 	run->batch = 100;
 	run->core = parse_core("last");
+	run->seconds = 5;
 	run->settings = allocate(MAX_SETTINGS, sizeof(char *));
-	parse_efs(options, "10,20,40,80,160,320");
+	options->variants = allocate(MAX_SETTINGS, sizeof(char *));
+	parse_list("ef", "10,20,40,80,160,320", &options->efs, &options->nefs);
 	parse_system("both");
 
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)
@@ -193,6 +221,9 @@ parse_options(Options *options, int argc, char **argv)
 			case QUERIES:
 				options->queries = parse_int("queries", optarg, 1);
 				break;
+			case DIMS:
+				options->dims = parse_int("dims", optarg, 1);
+				break;
 			case METRIC:
 				options->metric = optarg;
 				break;
@@ -200,7 +231,7 @@ parse_options(Options *options, int argc, char **argv)
 				options->k = parse_int("k", optarg, 1);
 				break;
 			case EF:
-				parse_efs(options, optarg);
+				parse_list("ef", optarg, &options->efs, &options->nefs);
 				break;
 			case PASSES:
 				run->passes = parse_int("passes", optarg, 1);
@@ -212,10 +243,10 @@ parse_options(Options *options, int argc, char **argv)
 				options->opclass = optarg;
 				break;
 			case INDEX_WITH:
-				systems[0].with = optarg;
+				TOGG->with = optarg;
 				break;
 			case HNSW_WITH:
-				systems[1].with = optarg;
+				PGVECTOR->with = optarg;
 				break;
 			case INSERT:
 				run->inserted = parse_int("insert", optarg, 0);
@@ -224,11 +255,26 @@ parse_options(Options *options, int argc, char **argv)
 				run->batch = parse_int("batch", optarg, 1);
 				break;
 			case SETTING:
-				if (strchr(optarg, '=') == NULL)
-					die("--set needs NAME=VALUE, not \"%s\"", optarg);
-				if (run->nsettings == MAX_SETTINGS)
-					die("--set can be given %d times", MAX_SETTINGS);
-				run->settings[run->nsettings++] = optarg;
+				parse_assignment("set", optarg, run->settings,
+								 &run->nsettings);
+				break;
+			case VARIANT:
+				if (optarg[strspn(optarg, PLAIN_CHARACTERS)] != '\0')
+					die("--variant may only use %s", PLAIN_CHARACTERS);
+				parse_assignment("variant", optarg, options->variants,
+								 &options->nvariants);
+				break;
+			case UNPREPARED:
+				run->unprepared = true;
+				break;
+			case COLD:
+				run->cold = parse_int("cold", optarg, 1);
+				break;
+			case CLIENTS:
+				parse_list("clients", optarg, &run->clients, &run->nclients);
+				break;
+			case SECONDS:
+				run->seconds = parse_int("seconds", optarg, 1);
 				break;
 			case PIN:
 				run->core = parse_core(optarg);
@@ -238,8 +284,8 @@ parse_options(Options *options, int argc, char **argv)
 					die("--label may only use %s", PLAIN_CHARACTERS);
 				run->label = optarg;
 				break;
-			case CSV:
-				options->csv = optarg;
+			case OUT:
+				options->out = optarg;
 				break;
 			case DSN:
 				options->conninfo = optarg;
@@ -261,29 +307,15 @@ parse_options(Options *options, int argc, char **argv)
 static void
 install_systems(PGconn *conn)
 {
-	if (systems[0].wanted && systems[1].wanted &&
-		!system_available(conn, &systems[1]))
+	if (TOGG->wanted && PGVECTOR->wanted &&
+		!system_available(conn, PGVECTOR))
 	{
 		note("pgvector is not installed in this server: measuring togg only");
-		systems[1].wanted = false;
+		PGVECTOR->wanted = false;
 	}
-	for (int i = 0; i < SYSTEM_COUNT; i++)
+	for (int i = 0; i < nsystems; i++)
 		if (systems[i].wanted)
 			system_install(conn, &systems[i]);
-}
-
-static void
-apply_settings(PGconn *conn, const RunInfo *run)
-{
-	for (int i = 0; i < run->nsettings; i++)
-	{
-		char	   *name = format_string("%s", run->settings[i]);
-		char	   *equals = strchr(name, '=');
-
-		*equals = '\0';
-		sql_set(conn, name, equals + 1);
-		free(name);
-	}
 }
 
 /*
@@ -309,11 +341,11 @@ sweep(PGconn *conn, const Dataset *data, const Options *options)
 {
 	int			max_steps = options->nefs + MAX_DOUBLINGS;
 
-	for (int i = 0; i < SYSTEM_COUNT; i++)
+	for (int i = 0; i < nsystems; i++)
 		systems[i].points = allocate(max_steps, sizeof(Point));
 	for (int step = 0; step < max_steps; step++)
 	{
-		for (int i = 0; i < SYSTEM_COUNT; i++)
+		for (int i = 0; i < nsystems; i++)
 		{
 			System	   *system = &systems[i];
 			Point	   *point = &system->points[system->npoints];
@@ -324,7 +356,7 @@ sweep(PGconn *conn, const Dataset *data, const Options *options)
 			ef = next_ef(system, options, step);
 			if (ef == 0)
 				continue;
-			measure_point(conn, system, data, ef, options->run.passes, point);
+			measure_point(conn, system, data, ef, &options->run, point);
 			system->npoints++;
 			note("%s ef %d: recall %.4f, %.0f queries per second",
 				 system->name, ef, point->recall, point->qps);
@@ -339,48 +371,63 @@ main(int argc, char **argv)
 	Dataset		data;
 	PGconn	   *conn;
 	int			built_rows;
+	ClientsPoint *points = NULL;
+	int			npoints = 0;
 
 	parse_options(&options, argc, argv);
 	conn = sql_connect(options.conninfo);
 	sql_set(conn, "client_min_messages", "warning");
 	install_systems(conn);
-	apply_settings(conn, &options.run);
+	for (int i = 0; i < options.run.nsettings; i++)
+		free(sql_assign(conn, options.run.settings[i]));
 
 	dataset_load(&data, options.directory, options.metric, options.rows,
-				 options.queries, options.k);
+				 options.queries, options.dims, options.k);
 	if (data.name[strspn(data.name, PLAIN_CHARACTERS)] != '\0')
 		die("the name of data set \"%s\" may only use %s", data.name,
 			PLAIN_CHARACTERS);
 	if (options.opclass != NULL)
-		systems[0].opclass[data.metric] = options.opclass;
+		TOGG->opclass[data.metric] = options.opclass;
 	built_rows = data.rows - options.run.inserted;
 	if (built_rows < 1)
 		die("--insert must leave rows to build the index on: there are %d",
 			data.rows);
 
 	tables_create(conn, &data, built_rows);
-	for (int i = 0; i < SYSTEM_COUNT; i++)
+	for (int i = 0; i < nsystems; i++)
 		if (systems[i].wanted)
 			system_build(conn, &systems[i], &data);
 	if (options.run.core >= 0)
 		pin_to_core(conn, options.run.core);
-	for (int i = 0; i < SYSTEM_COUNT; i++)
+	for (int i = 0; i < nsystems; i++)
 	{
 		if (!systems[i].wanted)
 			continue;
 		if (options.run.inserted > 0)
 			system_insert(conn, &systems[i], &data, built_rows,
 						  options.run.batch);
-		system_ready(conn, &systems[i], &data);
+		system_ready(conn, &systems[i], &data, options.run.unprepared);
 	}
+	for (int i = 0; i < options.nvariants; i++)
+		system_add_variant(options.variants[i]);
+	if (options.run.nclients > 0)
+		queries_create(conn, &data);
 
 	/* Keep the checkpointer from writing the indexes while we measure. */
 	sql_run(conn, "CHECKPOINT");
 	sweep(conn, &data, &options);
+	if (options.run.nclients > 0)
+		points = clients_measure(conn, options.conninfo, &data, &options.run,
+								 &npoints);
 
-	if (options.csv != NULL)
-		report_csv(options.csv, &data, &options.run);
-	report_markdown(conn, &data, &options.run);
+	if (options.out != NULL)
+	{
+		report_csv(options.out, &data, &options.run);
+		if (npoints > 0)
+			report_clients_csv(options.out, &data, &options.run, points,
+							   npoints);
+	}
+	report_markdown(conn, &data, &options.run, points, npoints);
 	PQfinish(conn);
 	return 0;
 }

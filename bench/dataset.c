@@ -263,7 +263,7 @@ read_vectors(const char *directory, const char *stem, int *count, int *dims,
  */
 #define LANES	8
 
-static double
+double
 dot_product(const float *a, const float *b, int dims)
 {
 	double		sums[LANES] = {0};
@@ -459,7 +459,7 @@ last_part(const char *path)
 
 void
 dataset_load(Dataset *data, const char *directory, const char *metric,
-			 int rows, int queries, int k)
+			 int rows, int queries, int dims, int k)
 {
 	int			query_dims;
 	bool		whole_base;
@@ -480,6 +480,8 @@ dataset_load(Dataset *data, const char *directory, const char *metric,
 			directory, data->dims, query_dims);
 	if (data->rows < k)
 		die("%d rows do not have %d nearest neighbours", data->rows, k);
+	if (dims != 0 && dims != data->dims)
+		reshape(data, dims);
 	if (data->metric == METRIC_COSINE)
 	{
 		data->base_norm = compute_norms(data->base, data->rows, data->dims);
@@ -487,7 +489,7 @@ dataset_load(Dataset *data, const char *directory, const char *metric,
 										 data->dims);
 	}
 	data->kth_distance = allocate(data->queries, sizeof(double));
-	if (!whole_base || !read_truth(data, directory))
+	if (!whole_base || data->origin != NULL || !read_truth(data, directory))
 		compute_truth(data);
 }
 

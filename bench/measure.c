@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench.h"
 
@@ -30,26 +31,49 @@ typedef struct Timing
 	double		p99;
 } Timing;
 
-/* Pages of an index that were accessed since the server started. */
-typedef struct PageCount
+/* What is asked: a prepared statement, or a text for each query. */
+typedef struct Statement
 {
-	double		all;
-	double		read;			/* of them from outside shared_buffers */
-} PageCount;
+	const char *name;
+	char	  **texts;
+} Statement;
 
 /* ---- cores ---- */
+
+/* The cores that this process had before it was pinned to one. */
+static const cpu_set_t *
+allowed_cores(void)
+{
+	static cpu_set_t cores;
+	static bool known = false;
+
+	if (!known && sched_getaffinity(0, sizeof(cores), &cores) != 0)
+		die("could not read this process's cores: %s", strerror(errno));
+	known = true;
+	return &cores;
+}
+
+int
+core_count(void)
+{
+	return CPU_COUNT(allowed_cores());
+}
 
 int
 last_core(void)
 {
-	cpu_set_t	cores;
-
-	if (sched_getaffinity(0, sizeof(cores), &cores) != 0)
-		die("could not read this process's cores: %s", strerror(errno));
 	for (int core = CPU_SETSIZE - 1; core >= 0; core--)
-		if (CPU_ISSET(core, &cores))
+		if (CPU_ISSET(core, allowed_cores()))
 			return core;
 	die("this process may use no core");
+}
+
+void
+unpin(void)
+{
+	if (sched_setaffinity(0, sizeof(cpu_set_t), allowed_cores()) != 0)
+		die("could not unpin process %d: %s", (int) getpid(),
+			strerror(errno));
 }
 
 void
@@ -58,6 +82,8 @@ pin_to_core(PGconn *conn, int core)
 	pid_t		processes[2] = {0, PQbackendPID(conn)};
 	cpu_set_t	cores;
 
+	/* To be remembered before they are changed. */
+	allowed_cores();
 	CPU_ZERO(&cores);
 	CPU_SET(core, &cores);
 	for (int i = 0; i < 2; i++)
@@ -69,8 +95,8 @@ pin_to_core(PGconn *conn, int core)
 
 /* ---- time ---- */
 
-static PGresult *
-run_query(PGconn *conn, const System *system, const char *name, int query)
+PGresult *
+run_prepared(PGconn *conn, const System *system, const char *name, int query)
 {
 	const char *values[1];
 	const int	lengths[1] = {system->wire_length};
@@ -83,20 +109,34 @@ run_query(PGconn *conn, const System *system, const char *name, int query)
 	return result;
 }
 
+static PGresult *
+run_statement(PGconn *conn, const System *system, const Statement *statement,
+			  int query)
+{
+	PGresult   *result;
+
+	if (statement->texts == NULL)
+		return run_prepared(conn, system, statement->name, query);
+	result = PQexec(conn, statement->texts[query]);
+	sql_check(conn, result, PGRES_TUPLES_OK, "a query with a literal");
+	return result;
+}
+
 /*
  * Asks all queries once.  Each one's time goes to seconds; the sum of them is
- * returned.  The rows found go to ids unless that is NULL.
+ * returned.  The rows found go to ids unless that is NULL, which it must be
+ * unless the statement is prepared: only then they come in binary.
  */
 static double
 run_pass(PGconn *conn, const System *system, const Dataset *data,
-		 const char *name, double *seconds, int *ids)
+		 const Statement *statement, double *seconds, int *ids)
 {
 	double		total = 0;
 
 	for (int query = 0; query < data->queries; query++)
 	{
 		double		start = now_seconds();
-		PGresult   *result = run_query(conn, system, name, query);
+		PGresult   *result = run_statement(conn, system, statement, query);
 
 		seconds[query] = now_seconds() - start;
 		total += seconds[query];
@@ -108,15 +148,6 @@ run_pass(PGconn *conn, const System *system, const Dataset *data,
 	return total;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-	double		x = *(const double *) a;
-	double		y = *(const double *) b;
-
-	return (x > y) - (x < y);
-}
-
 /* The smallest value that at least this share of the sorted ones reach. */
 static double
 percentile(const double *sorted, int count, double share)
@@ -125,12 +156,12 @@ percentile(const double *sorted, int count, double share)
 }
 
 /*
- * Times the prepared statement: of an odd number of passes, the one with the
- * median total; of an even number, the better one of the middle two.
+ * Times the statement: of an odd number of passes, the one with the median
+ * total; of an even number, the better one of the middle two.
  */
 static Timing
 time_statement(PGconn *conn, const System *system, const Dataset *data,
-			   const char *name, int passes, int *ids)
+			   const Statement *statement, int passes, int *ids)
 {
 	int			queries = data->queries;
 	double	   *seconds = allocate((size_t) passes * queries, sizeof(double));
@@ -140,7 +171,7 @@ time_statement(PGconn *conn, const System *system, const Dataset *data,
 	Timing		timing;
 
 	for (int pass = 0; pass < passes; pass++)
-		totals[pass] = run_pass(conn, system, data, name,
+		totals[pass] = run_pass(conn, system, data, statement,
 								seconds + (size_t) pass * queries, ids);
 	memcpy(sorted, totals, passes * sizeof(double));
 	qsort(sorted, passes, sizeof(double), compare_doubles);
@@ -159,7 +190,7 @@ time_statement(PGconn *conn, const System *system, const Dataset *data,
 
 /* ---- pages and counters ---- */
 
-static PageCount
+PageCount
 read_page_count(PGconn *conn, const System *system)
 {
 	PGresult   *result;
@@ -169,12 +200,16 @@ read_page_count(PGconn *conn, const System *system)
 	sql_run(conn, "SELECT pg_stat_force_next_flush()");
 	/* ... and the next one must not look at an older snapshot. */
 	sql_run(conn, "SELECT pg_stat_clear_snapshot()");
-	result = sql_row(conn, "SELECT idx_blks_hit + idx_blks_read, "
-					 "idx_blks_read FROM pg_statio_user_indexes "
-					 "WHERE indexrelid = 'togg_bench.%s'::regclass",
+	result = sql_row(conn, "SELECT i.idx_blks_hit + i.idx_blks_read, "
+					 "i.idx_blks_read, t.heap_blks_read + "
+					 "coalesce(t.toast_blks_read + t.tidx_blks_read, 0) "
+					 "FROM pg_statio_user_indexes i "
+					 "JOIN pg_statio_user_tables t USING (relid) "
+					 "WHERE i.indexrelid = 'togg_bench.%s'::regclass",
 					 system->index);
-	count.all = strtod(PQgetvalue(result, 0, 0), NULL);
-	count.read = strtod(PQgetvalue(result, 0, 1), NULL);
+	count.index = strtod(PQgetvalue(result, 0, 0), NULL);
+	count.index_reads = strtod(PQgetvalue(result, 0, 1), NULL);
+	count.table_reads = strtod(PQgetvalue(result, 0, 2), NULL);
 	PQclear(result);
 	return count;
 }
@@ -190,7 +225,7 @@ average_counters(PGconn *conn, const System *system, const Dataset *data,
 	{
 		PGresult   *result;
 
-		PQclear(run_query(conn, system, system->search_name, query));
+		PQclear(run_prepared(conn, system, system->search_name, query));
 		result = sql_row(conn, "%s", system->counter_query);
 		for (int i = 0; i < COUNTER_COUNT; i++)
 			averages[i] += strtod(PQgetvalue(result, 0, i), NULL) / sample;
@@ -198,33 +233,50 @@ average_counters(PGconn *conn, const System *system, const Dataset *data,
 	}
 }
 
-void
-measure_point(PGconn *conn, const System *system, const Dataset *data, int ef,
-			  int passes, Point *point)
+/* ---- points ---- */
+
+/* Means of the queries as texts, which nothing has prepared. */
+static void
+measure_unprepared(PGconn *conn, const System *system, const Dataset *data,
+				   int passes, Point *point)
 {
+	const Statement empty = {.texts = system->empty_texts};
+	const Statement search = {.texts = system->search_texts};
+
+	point->literal_sql_us =
+		time_statement(conn, system, data, &empty, passes, NULL).mean * 1e6;
+	point->literal_us =
+		time_statement(conn, system, data, &search, passes, NULL).mean * 1e6;
+}
+
+void
+measure_point(PGconn *conn, System *system, const Dataset *data, int ef,
+			  const RunInfo *run, Point *point)
+{
+	const Statement empty_statement = {.name = system->empty_name};
+	const Statement search_statement = {.name = system->search_name};
 	int		   *ids = allocate((size_t) data->queries * data->k, sizeof(int));
 	double	   *unused = allocate(data->queries, sizeof(double));
-	char	   *setting = format_string("%d", ef);
 	PageCount	before;
 	PageCount	after;
 	Timing		search;
 	Timing		empty;
 
-	sql_set(conn, system->ef_setting, setting);
+	system_enter(conn, system, ef);
 
 	/* Warm up; also past the executions that are planned anew. */
-	run_pass(conn, system, data, system->empty_name, unused, NULL);
-	empty = time_statement(conn, system, data, system->empty_name, passes,
+	run_pass(conn, system, data, &empty_statement, unused, NULL);
+	empty = time_statement(conn, system, data, &empty_statement, run->passes,
 						   NULL);
-	run_pass(conn, system, data, system->search_name, unused, NULL);
+	run_pass(conn, system, data, &search_statement, unused, NULL);
 	before = read_page_count(conn, system);
-	search = time_statement(conn, system, data, system->search_name, passes,
-							ids);
+	search = time_statement(conn, system, data, &search_statement,
+							run->passes, ids);
 	after = read_page_count(conn, system);
-	if (after.read > before.read)
+	if (after.index_reads > before.index_reads && run->cold == 0)
 		note("%.0f pages of %s were not in shared_buffers: the times of ef "
-			 "%d are not those of a cached index", after.read - before.read,
-			 system->index, ef);
+			 "%d are not those of a cached index",
+			 after.index_reads - before.index_reads, system->index, ef);
 
 	memset(point, 0, sizeof(*point));
 	point->ef = ef;
@@ -235,7 +287,7 @@ measure_point(PGconn *conn, const System *system, const Dataset *data, int ef,
 	point->sql_us = empty.mean * 1e6;
 	point->search_us = point->mean_us - point->sql_us;
 	point->qps = 1 / search.mean;
-	point->pages = (after.all - before.all) / passes / data->queries;
+	point->pages = (after.index - before.index) / run->passes / data->queries;
 	if (system->counter_query != NULL)
 	{
 		average_counters(conn, system, data, point->counters);
@@ -246,7 +298,28 @@ measure_point(PGconn *conn, const System *system, const Dataset *data, int ef,
 		 */
 		point->pages = Max(point->pages, point->counters[COUNTER_PAGES]);
 	}
-	free(setting);
+	if (run->unprepared)
+		measure_unprepared(conn, system, data, run->passes, point);
+	if (run->cold > 0)
+		cold_measure(conn, system, Min(run->cold, data->queries), point);
+	system_leave(conn, system);
 	free(unused);
 	free(ids);
+}
+
+double
+measure_recall(PGconn *conn, System *system, const Dataset *data, int ef)
+{
+	const Statement search = {.name = system->search_name};
+	int		   *ids = allocate((size_t) data->queries * data->k, sizeof(int));
+	double	   *unused = allocate(data->queries, sizeof(double));
+	double		recall;
+
+	system_enter(conn, system, ef);
+	run_pass(conn, system, data, &search, unused, ids);
+	system_leave(conn, system);
+	recall = dataset_recall(data, ids);
+	free(unused);
+	free(ids);
+	return recall;
 }

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * sql.c
- *	  Connection, statements and binary values.
+ *	  Connection, statements, and values in binary and in text.
  *
  * Vectors travel in binary in both directions of the comparison, so that
- * neither system pays for parsing text.
+ * neither system pays for parsing text, except where just that is measured.
  *
  *-------------------------------------------------------------------------
  */
@@ -101,11 +101,11 @@ vector_encode(char *wire, const float *values, int dims)
 }
 
 const WireFormat wire_real_array = {
-	"real[]", real_array_size, real_array_encode
+	"real[]", real_array_size, real_array_encode, '{', '}'
 };
 
 const WireFormat wire_vector = {
-	"vector", vector_size, vector_encode
+	"vector", vector_size, vector_encode, '[', ']'
 };
 
 /* ---- statements ---- */
@@ -214,6 +214,21 @@ sql_set(PGconn *conn, const char *name, const char *value)
 	PQclear(result);
 }
 
+char *
+sql_assign(PGconn *conn, const char *assignment)
+{
+	const char *equals = strchr(assignment, '=');
+	char	   *name = format_string("%.*s", (int) (equals - assignment),
+									 assignment);
+	char	   *old = sql_text(conn, "SHOW %s", name);
+	char	   *back = format_string("%s=%s", name, old);
+
+	sql_set(conn, name, equals + 1);
+	free(old);
+	free(name);
+	return back;
+}
+
 void
 sql_prepare(PGconn *conn, const char *name, const char *statement)
 {
@@ -221,6 +236,27 @@ sql_prepare(PGconn *conn, const char *name, const char *statement)
 
 	sql_check(conn, result, PGRES_COMMAND_OK, statement);
 	PQclear(result);
+}
+
+char *
+sql_with_literal(const char *statement, const WireFormat *wire,
+				 const float *values, int dims)
+{
+	const char *parameter = strstr(statement, "$1");
+	char	   *text;
+	size_t		size;
+	FILE	   *stream = open_memstream(&text, &size);
+
+	if (stream == NULL)
+		die("out of memory");
+	fprintf(stream, "%.*s'%c", (int) (parameter - statement), statement,
+			wire->text_open);
+	for (int i = 0; i < dims; i++)
+		fprintf(stream, "%s%.9g", i > 0 ? "," : "", values[i]);
+	fprintf(stream, "%c'%s", wire->text_close, parameter + 2);
+	if (ferror(stream) || fclose(stream) != 0)
+		die("out of memory");
+	return text;
 }
 
 /* ---- loading ---- */
@@ -233,12 +269,13 @@ put_copy_data(PGconn *conn, const char *bytes, size_t size)
 }
 
 void
-sql_copy_rows(PGconn *conn, const char *table, const Dataset *data, int rows)
+sql_copy_rows(PGconn *conn, const char *table, const float *vectors, int rows,
+			  int dims)
 {
 	/* Signature, flags, length of the header's extension: see COPY's page. */
 	static const char header[19] = "PGCOPY\n\377\r\n\0";
 	static const char trailer[2] = "\377\377";
-	size_t		value_size = wire_real_array.size(data->dims);
+	size_t		value_size = wire_real_array.size(dims);
 	size_t		tuple_size = 2 + 4 + 4 + 4 + value_size;
 	char	   *tuple = allocate(1, tuple_size);
 	char	   *statement;
@@ -258,9 +295,8 @@ sql_copy_rows(PGconn *conn, const char *table, const Dataset *data, int rows)
 	for (int row = 0; row < rows; row++)
 	{
 		wire_put_int32(tuple + 6, row);
-		wire_real_array.encode(tuple + 14,
-							   data->base + (size_t) row * data->dims,
-							   data->dims);
+		wire_real_array.encode(tuple + 14, vectors + (size_t) row * dims,
+							   dims);
 		put_copy_data(conn, tuple, tuple_size);
 	}
 	put_copy_data(conn, trailer, sizeof(trailer));

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * system.c
- *	  The systems that are measured: tables, indexes, inserts.
+ *	  The systems that are measured: tables, indexes, inserts, statements.
  *
  * Everything lives in the schema togg_bench, which each run drops and makes
  * anew.  The real[] table is loaded from the data set; the others are copied
@@ -24,12 +24,13 @@ const char *const counter_names[COUNTER_COUNT] = {
 	"widenings", "sweep"
 };
 
-System		systems[SYSTEM_COUNT] = {
+System		systems[MAX_SYSTEMS] = {
 	{
 		.name = "togg",
 		.extension = "togg",
 		.method = "togg",
 		.table = BASE_TABLE,
+		.query_table = "togg_bench.array_queries",
 		.index = "arrays_index",
 		.wire = &wire_real_array,
 		.opclass = {"array_l2_ops", "array_cosine_ops", "array_ip_ops"},
@@ -45,6 +46,7 @@ System		systems[SYSTEM_COUNT] = {
 		.extension = "vector",
 		.method = "hnsw",
 		.table = "togg_bench.vectors",
+		.query_table = "togg_bench.vector_queries",
 		.index = "vectors_index",
 		.wire = &wire_vector,
 		.opclass = {"vector_l2_ops", "vector_cosine_ops", "vector_ip_ops"},
@@ -54,6 +56,8 @@ System		systems[SYSTEM_COUNT] = {
 		.with = "m = 16, ef_construction = 64",
 	}
 };
+
+int			nsystems = 2;
 
 bool
 system_available(PGconn *conn, const System *system)
@@ -86,7 +90,7 @@ tables_create(PGconn *conn, const Dataset *data, int rows)
 	sql_run(conn, "CREATE TABLE " BASE_TABLE " (id int, embedding real[])");
 	sql_run(conn, "ALTER TABLE " BASE_TABLE
 			" ALTER COLUMN embedding SET STORAGE EXTERNAL");
-	sql_copy_rows(conn, BASE_TABLE, data, rows);
+	sql_copy_rows(conn, BASE_TABLE, data->base, rows, data->dims);
 	sql_run(conn, "COMMIT");
 	sql_run(conn, "VACUUM (FREEZE, ANALYZE) " BASE_TABLE);
 }
@@ -105,12 +109,24 @@ encode_queries(System *system, const Dataset *data)
 							 data->dims);
 }
 
-/* Dies unless the search is an index scan on the system's index. */
-static void
-check_plan(PGconn *conn, const System *system)
+/* The statement once for each query, its parameter replaced by a literal. */
+static char **
+write_texts(const System *system, const Dataset *data, const char *statement)
 {
-	char	   *statement = format_string("EXPLAIN (COSTS OFF) %s",
-										  system->search);
+	char	  **texts = allocate(data->queries, sizeof(char *));
+
+	for (int i = 0; i < data->queries; i++)
+		texts[i] = sql_with_literal(statement, system->wire,
+									data->query + (size_t) i * data->dims,
+									data->dims);
+	return texts;
+}
+
+void
+system_check_plan(PGconn *conn, const System *system, const char *statement,
+				  bool has_parameter)
+{
+	char	   *explain = format_string("EXPLAIN (COSTS OFF) %s", statement);
 	char	   *scan = format_string("Index Scan using %s ", system->index);
 	const char *values[1] = {system->wire_queries};
 	const int	lengths[1] = {system->wire_length};
@@ -118,20 +134,20 @@ check_plan(PGconn *conn, const System *system)
 	PGresult   *result;
 	bool		found = false;
 
-	result = PQexecParams(conn, statement, 1, NULL, values, lengths, formats,
-						  0);
-	sql_check(conn, result, PGRES_TUPLES_OK, statement);
+	result = PQexecParams(conn, explain, has_parameter ? 1 : 0, NULL, values,
+						  lengths, formats, 0);
+	sql_check(conn, result, PGRES_TUPLES_OK, explain);
 	for (int i = 0; i < PQntuples(result); i++)
 		found = found || strstr(PQgetvalue(result, i, 0), scan) != NULL;
 	if (!found)
 	{
 		for (int i = 0; i < PQntuples(result); i++)
 			note("%s", PQgetvalue(result, i, 0));
-		die("the plan of %s does not use the index", system->search);
+		die("the plan of %s does not use the index", statement);
 	}
 	PQclear(result);
 	free(scan);
-	free(statement);
+	free(explain);
 }
 
 void
@@ -202,7 +218,8 @@ system_insert(PGconn *conn, System *system, const Dataset *data, int first,
 }
 
 void
-system_ready(PGconn *conn, System *system, const Dataset *data)
+system_ready(PGconn *conn, System *system, const Dataset *data,
+			 bool unprepared)
 {
 	system->index_bytes =
 		sql_number(conn, "SELECT pg_relation_size('togg_bench.%s')",
@@ -213,9 +230,94 @@ system_ready(PGconn *conn, System *system, const Dataset *data)
 								   system->table, operators[data->metric],
 								   system->wire->type, data->k);
 	sql_run(conn, "SET enable_seqscan = off");
-	check_plan(conn, system);
+	system_check_plan(conn, system, system->search, true);
 	sql_prepare(conn, system->search_name, system->search);
 	system->empty = format_string("SELECT 1 WHERE $1::%s IS NOT NULL",
 								  system->wire->type);
 	sql_prepare(conn, system->empty_name, system->empty);
+	if (unprepared)
+	{
+		system->search_texts = write_texts(system, data, system->search);
+		system->empty_texts = write_texts(system, data, system->empty);
+	}
+}
+
+/* ---- variants ---- */
+
+void
+system_add_variant(const char *setting)
+{
+	System	   *variant;
+	const char *dot = strchr(setting, '.');
+
+	if (nsystems == MAX_SYSTEMS)
+		die("--variant can be given %d times", MAX_SYSTEMS - 2);
+	variant = &systems[nsystems++];
+	*variant = *TOGG;
+	variant->name = format_string("%s:%s", TOGG->name,
+								  dot != NULL ? dot + 1 : setting);
+	variant->setting = setting;
+}
+
+void
+system_enter(PGconn *conn, System *system, int ef)
+{
+	char	   *value = format_string("%d", ef);
+
+	sql_set(conn, system->ef_setting, value);
+	free(value);
+	if (system->setting != NULL)
+		system->replaced = sql_assign(conn, system->setting);
+}
+
+void
+system_leave(PGconn *conn, System *system)
+{
+	if (system->setting != NULL)
+	{
+		free(sql_assign(conn, system->replaced));
+		free(system->replaced);
+	}
+}
+
+/* ---- queries in tables ---- */
+
+void
+queries_create(PGconn *conn, const Dataset *data)
+{
+	for (int i = 0; i < nsystems; i++)
+	{
+		const System *system = &systems[i];
+		bool		is_base = system == TOGG;
+
+		/* All others are copied from the first, variants have what it has. */
+		if (system->setting != NULL || !(is_base || system->wanted))
+			continue;
+		sql_run(conn, "BEGIN");
+		/* In line if they fit a page: reading them is not what we measure. */
+		sql_run(conn, "CREATE TABLE %s (id int PRIMARY KEY, embedding %s) "
+				"WITH (toast_tuple_target = 8160)", system->query_table,
+				system->wire->type);
+		sql_run(conn, "ALTER TABLE %s ALTER COLUMN embedding "
+				"SET STORAGE EXTERNAL", system->query_table);
+		if (is_base)
+			sql_copy_rows(conn, system->query_table, data->query,
+						  data->queries, data->dims);
+		else
+			sql_run(conn, "INSERT INTO %s SELECT id, embedding::%s FROM %s",
+					system->query_table, system->wire->type,
+					TOGG->query_table);
+		sql_run(conn, "COMMIT");
+		sql_run(conn, "VACUUM (FREEZE, ANALYZE) %s", system->query_table);
+	}
+}
+
+char *
+system_stored_search(const System *system, const Dataset *data,
+					 const char *id)
+{
+	return format_string("SELECT id FROM %s ORDER BY embedding %s "
+						 "(SELECT embedding FROM %s WHERE id = %s) LIMIT %d",
+						 system->table, operators[data->metric],
+						 system->query_table, id, data->k);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * util.c
- *	  Errors, memory and the clock of the benchmark program.
+ *	  Errors, memory, order and the clock of the benchmark program.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,4 +69,13 @@ now_seconds(void)
 	if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
 		die("could not read the clock");
 	return now.tv_sec + now.tv_nsec * 1e-9;
+}
+
+int
+compare_doubles(const void *a, const void *b)
+{
+	double		x = *(const double *) a;
+	double		y = *(const double *) b;
+
+	return (x > y) - (x < y);
 }
