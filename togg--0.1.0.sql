@@ -198,6 +198,8 @@ CREATE FUNCTION togg_index_info(
 	OUT storage text,
 	OUT bits integer,
 	OUT degree integer,
+	OUT graph text,
+	OUT guide text,
 	OUT vertices bigint,
 	OUT dead bigint,
 	OUT free_slots bigint,

@@ -44,8 +44,16 @@ CREATE INDEX ON items USING togg (v) WITH (ef_construction = 3);
 CREATE INDEX ON items USING togg (v) WITH (ef_construction = 10001);
 CREATE INDEX ON items USING togg (v) WITH (clusters = 0);
 CREATE INDEX ON items USING togg (v) WITH (clusters = 9);
-CREATE INDEX ON items USING togg (v) WITH (bits = -1);
+CREATE INDEX ON items USING togg (v) WITH (bits = -2);
 CREATE INDEX ON items USING togg (v) WITH (bits = 3);
+CREATE INDEX ON items USING togg (v) WITH (graph = vamana);
+\echo :LAST_ERROR_SQLSTATE
+CREATE INDEX ON items USING togg (v) WITH (guide = kd);
+CREATE INDEX ON items USING togg (v) WITH (kdtree_interval = 0);
+CREATE INDEX ON items USING togg (v) WITH (kdtree_interval = 0.999);
+CREATE INDEX ON items USING togg (v) WITH (kdtree_interval = 1e10);
+CREATE INDEX ON items USING togg (v) WITH (kdtree_interval = NaN);
+CREATE INDEX ON items USING togg (v) WITH (kdtree_interval = wide);
 CREATE INDEX ON items USING togg (v) WITH (dimensions = -1);
 CREATE INDEX ON items USING togg (v) WITH (dimensions = 16001);
 CREATE INDEX ON items USING togg (v) WITH (ef_search = -1);
@@ -60,6 +68,8 @@ SET togg.ef_search = 0;
 \echo :LAST_ERROR_SQLSTATE
 SET togg.ef_search = 1000001;
 SET togg.ef_search = 'all';
+SET togg.stage1_width = -1;
+SET togg.stage1_width = 1000001;
 SET togg.routing = 'random';
 SET togg.simd = 'mmx';
 SET togg.no_such_setting = 1;

@@ -19,12 +19,12 @@ FROM pg_settings WHERE name LIKE 'togg.%' ORDER BY name COLLATE "C";
 
 -- Options of the graph
 CREATE FUNCTION try(options text)
-RETURNS TABLE (degree int, bits int, first text, every text, findings bigint)
+RETURNS TABLE (degree int, bits int, graph text, guide text, first text, every text, findings bigint)
 LANGUAGE plpgsql AS
 $$
 BEGIN
 	EXECUTE format('CREATE INDEX items_v ON items USING togg (v) WITH (%s)', options);
-	RETURN QUERY SELECT i.degree, i.bits, n.*,
+	RETURN QUERY SELECT i.degree, i.bits, i.graph, i.guide, n.*,
 						(SELECT count(*) FROM togg_check('items_v', true))
 				 FROM togg_index_info('items_v') i, nearest n;
 	DROP INDEX items_v;
@@ -38,9 +38,20 @@ SELECT * FROM try('ef_construction = 4');
 SELECT * FROM try('ef_construction = 10000');
 SELECT * FROM try('clusters = 1');
 SELECT * FROM try('clusters = 8');
+SELECT * FROM try('graph = nsg');
+SELECT * FROM try('graph = nssg');
+SELECT * FROM try('graph = hnsw');
+SELECT * FROM try('guide = kmeans');
+SELECT * FROM try('guide = kdtree');
+SELECT * FROM try('guide = none');
+SELECT * FROM try('guide = kdtree, kdtree_interval = 1');
+SELECT * FROM try('guide = kdtree, kdtree_interval = 2.5');
+SELECT * FROM try('guide = kdtree, kdtree_interval = 1e9');
+SELECT * FROM try('bits = 0');
 SELECT * FROM try('bits = 1');
 SELECT * FROM try('bits = 2');
-SELECT * FROM try('bits = 0');
+SELECT * FROM try('bits = -1');
+SELECT * FROM try('graph = hnsw, guide = none, bits = 0, m = 8');
 SELECT * FROM try('dimensions = 4');
 SELECT * FROM try('m = 32, ef_construction = 64, clusters = 2, bits = 1, ef_search = 300');
 
@@ -57,9 +68,20 @@ SELECT dimensions, bits FROM togg_index_info('wide_v');
 REINDEX INDEX wide_v;
 SELECT dimensions, bits FROM togg_index_info('wide_v');
 
+-- An index keeps how it was built until it is built anew
+ALTER INDEX wide_v SET (bits = 0, graph = hnsw, guide = kdtree, kdtree_interval = 20);
+SELECT dimensions, bits, graph, guide FROM togg_index_info('wide_v');
+\d+ wide_v
+REINDEX INDEX wide_v;
+SELECT dimensions, bits, graph, guide FROM togg_index_info('wide_v');
+ALTER INDEX wide_v RESET (bits, graph, guide, kdtree_interval);
+SELECT reloptions FROM pg_class WHERE relname = 'wide_v';
+REINDEX INDEX wide_v;
+SELECT dimensions, bits, graph, guide FROM togg_index_info('wide_v');
+
 -- What an index says of itself
 CREATE INDEX items_v ON items USING togg (v array_ip_ops);
-SELECT format_version, dimensions, metric, storage, bits, degree, vertices, dead, free_slots >= 0 AS free_slots, rows,
+SELECT format_version, dimensions, metric, storage, bits, degree, graph, guide, vertices, dead, free_slots >= 0 AS free_slots, rows,
 	   unranked, pages * 8192 = pg_relation_size('items_v') AS pages,
 	   bytes_per_row = pg_relation_size('items_v') / 400.0 AS bytes_per_row,
 	   mean_degree BETWEEN 1 AND 32 AS mean_degree
@@ -138,6 +160,26 @@ SELECT stage1_hops FROM togg_last_scan();
 SET togg.routing = guided;
 SELECT * FROM nearest;
 RESET togg.routing;
+
+-- togg.stage1_width: a wider stage 1 expands more of the pool, 0 all of it
+CREATE FUNCTION stage1_hops(width int) RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off AS
+$$
+BEGIN
+	PERFORM set_config('togg.stage1_width', width::text, true);
+	PERFORM id FROM items ORDER BY v <-> '{1,2,3,4}' LIMIT 1;
+	RETURN (SELECT s.stage1_hops FROM togg_last_scan() s);
+END
+$$;
+SHOW togg.stage1_width;
+SELECT stage1_hops(1) < stage1_hops(20) AS wider, stage1_hops(20) < stage1_hops(100) AS widest,
+	   stage1_hops(0) = stage1_hops(1000000) AS whole, stage1_hops(0) BETWEEN 390 AND 400 AS pool;
+SET togg.stage1_width = 0;
+SHOW togg.stage1_width;
+SELECT *, compare('SELECT id, v <-> ''{1,2,3,4}'' FROM items ORDER BY 2') FROM nearest;
+SET togg.stage1_width = 20;
+SELECT *, compare('SELECT id, v <-> ''{1,2,3,4}'' FROM items ORDER BY 2') FROM nearest;
+RESET togg.stage1_width;
+SHOW togg.stage1_width;
 RESET togg.ef_search;
 
 -- togg.simd: whatever the processor can do gives the same rows

@@ -62,6 +62,36 @@ metric_name(TgMetric metric)
 	return NULL;
 }
 
+static const char *
+graph_name(TgGraphKind graph)
+{
+	switch (graph)
+	{
+		case TG_GRAPH_NSG:
+			return "nsg";
+		case TG_GRAPH_NSSG:
+			return "nssg";
+		case TG_GRAPH_HNSW:
+			return "hnsw";
+	}
+	return NULL;
+}
+
+static const char *
+guide_name(TgGuide guide)
+{
+	switch (guide)
+	{
+		case TG_GUIDE_KMEANS:
+			return "kmeans";
+		case TG_GUIDE_KDTREE:
+			return "kdtree";
+		case TG_GUIDE_NONE:
+			return "none";
+	}
+	return NULL;
+}
+
 /*
  * What counting all slots gives.
  */
@@ -121,8 +151,8 @@ togg_index_info(PG_FUNCTION_ARGS)
 	int64		capacity = 0;
 	int64		rows;
 	TupleDesc	desc;
-	Datum		values[14];
-	bool		nulls[14] = {0};
+	Datum		values[16];
+	bool		nulls[16] = {0};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -141,17 +171,19 @@ togg_index_info(PG_FUNCTION_ARGS)
 	values[4] = Int32GetDatum(tg->meta.bits);
 	nulls[3] = nulls[4] = tg->meta.dims == 0;
 	values[5] = Int32GetDatum(tg->meta.degree);
-	values[6] = Int64GetDatum(counts.vertices);
-	values[7] = Int64GetDatum(counts.dead);
-	values[8] = Int64GetDatum(counts.free_slots);
-	values[9] = Int64GetDatum(rows);
-	values[10] = Int64GetDatum(counts.unranked);
-	values[11] = Int64GetDatum(nblocks);
-	values[12] = Float8GetDatum(rows > 0 ? (double) nblocks * BLCKSZ / rows : 0);
-	nulls[12] = rows == 0;
-	values[13] = Float8GetDatum(counts.vertices > 0 ?
+	values[6] = CStringGetTextDatum(graph_name(tg->meta.graph));
+	values[7] = CStringGetTextDatum(guide_name(tg->meta.guide));
+	values[8] = Int64GetDatum(counts.vertices);
+	values[9] = Int64GetDatum(counts.dead);
+	values[10] = Int64GetDatum(counts.free_slots);
+	values[11] = Int64GetDatum(rows);
+	values[12] = Int64GetDatum(counts.unranked);
+	values[13] = Int64GetDatum(nblocks);
+	values[14] = Float8GetDatum(rows > 0 ? (double) nblocks * BLCKSZ / rows : 0);
+	nulls[14] = rows == 0;
+	values[15] = Float8GetDatum(counts.vertices > 0 ?
 								(double) counts.neighbours / counts.vertices : 0);
-	nulls[13] = counts.vertices == 0;
+	nulls[15] = counts.vertices == 0;
 
 	relation_close(index, AccessShareLock);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));

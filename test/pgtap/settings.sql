@@ -1,11 +1,11 @@
 -- Settings: what they are by default, and what they accept.
 LOAD 'togg';
 BEGIN;
-SELECT plan(24);
+SELECT plan(29);
 
 SELECT set_eq(
 	$$ SELECT name FROM pg_settings WHERE name LIKE 'togg.%' $$,
-	ARRAY['togg.ef_search', 'togg.routing', 'togg.simd'],
+	ARRAY['togg.ef_search', 'togg.routing', 'togg.simd', 'togg.stage1_width'],
 	'settings');
 SELECT is_empty(
 	$$ SELECT name FROM pg_settings WHERE name LIKE 'togg.%' AND (short_desc IS NULL OR extra_desc IS NULL) $$,
@@ -30,6 +30,15 @@ SELECT results_eq(
 SELECT lives_ok('SET LOCAL togg.routing = ' || value, value)
 FROM unnest(ARRAY['two_stage', 'guided', 'greedy', 'GREEDY']) value;
 SELECT throws_ok('SET LOCAL togg.routing = hnsw', '22023', NULL, 'no way of routing');
+
+SELECT results_eq(
+	$$ SELECT boot_val, min_val, max_val, context, vartype FROM pg_settings WHERE name = 'togg.stage1_width' $$,
+	$$ VALUES ('1', '0', '1000000', 'user', 'integer') $$,
+	'togg.stage1_width');
+SELECT lives_ok('SET LOCAL togg.stage1_width = ' || value, value)
+FROM unnest(ARRAY['0', '1000000']) value;
+SELECT throws_ok('SET LOCAL togg.stage1_width = ' || value, '22023', NULL, value)
+FROM unnest(ARRAY['-1', '1000001']) value;
 
 SELECT results_eq(
 	$$ SELECT boot_val, context, vartype FROM pg_settings WHERE name = 'togg.simd' $$,

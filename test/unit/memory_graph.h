@@ -31,7 +31,8 @@ typedef struct MemoryGraph
 	float	   *keys;			/* if there are no vectors, the distances */
 	int		   *degrees;
 	int		   *nclusters;
-	uint8	   *starts;			/* [n][TG_MAX_CLUSTERS] */
+	TgDivision *divisions;
+	float	   *split_at;
 	char	   *blocks;
 	bool	   *gone;			/* open() says false */
 	bool	   *dead;			/* no rows to return */
@@ -41,6 +42,7 @@ typedef struct MemoryGraph
 	int			open_vertex;	/* -1 if none */
 	int			nopens;
 	int		   *opens;			/* of each vertex */
+	int		   *distances;		/* computed, of each vertex */
 	int		   *opened;			/* the first of them, in order */
 	TgVertexId	prefetched;
 	int			nprefetches;
@@ -73,7 +75,8 @@ memory_open(TgGraph *graph, TgVertexId id, TgVertexView *view)
 	view->id = id;
 	view->degree = memory->degrees[i];
 	view->nclusters = memory->nclusters[i];
-	view->cluster_start = memory->starts + i * TG_MAX_CLUSTERS;
+	view->division = &memory->divisions[i];
+	view->split_at = memory->split_at[i];
 	view->blocks = memory->blocks + (Size) i *
 		(memory->degree / TG_BLOCK_LANES) * graph->shape.block_size;
 	return true;
@@ -92,6 +95,7 @@ memory_distance(TgGraph *graph, const TgVertexView *view, TgResult *result,
 		memory->sound = false;
 		return 0.0f;
 	}
+	memory->distances[i]++;
 	key = memory->vectors == NULL ? memory->keys[i] :
 		tg_kernels->l2sq(memory->query, memory->vectors + (Size) i * memory->dims,
 						 memory->dims);
@@ -130,6 +134,7 @@ memory_reset(MemoryGraph *memory)
 	memory->open_vertex = -1;
 	memory->nopens = 0;
 	memset(memory->opens, 0, sizeof(int) * memory->n);
+	memset(memory->distances, 0, sizeof(int) * memory->n);
 	memory->prefetched = TG_INVALID_VERTEX;
 	memory->nprefetches = 0;
 	memory->prefetch_hits = 0;
@@ -142,7 +147,7 @@ memory_create(int n, int dims, int degree, Size codes_size)
 {
 	MemoryGraph *memory = calloc(1, sizeof(MemoryGraph));
 
-	memory->graph.shape = TG_BLOCK_SHAPE(codes_size);
+	memory->graph.shape = tg_block_shape(codes_size);
 	memory->graph.open = memory_open;
 	memory->graph.distance = memory_distance;
 	memory->graph.close = memory_close;
@@ -153,12 +158,14 @@ memory_create(int n, int dims, int degree, Size codes_size)
 	memory->keys = calloc(n, sizeof(float));
 	memory->degrees = calloc(n, sizeof(int));
 	memory->nclusters = calloc(n, sizeof(int));
-	memory->starts = calloc(n, TG_MAX_CLUSTERS);
+	memory->divisions = calloc(n, sizeof(TgDivision));
+	memory->split_at = calloc(n, sizeof(float));
 	memory->blocks = calloc((Size) n * degree / TG_BLOCK_LANES,
 							memory->graph.shape.block_size);
 	memory->gone = calloc(n, sizeof(bool));
 	memory->dead = calloc(n, sizeof(bool));
 	memory->opens = calloc(n, sizeof(int));
+	memory->distances = calloc(n, sizeof(int));
 	memory->opened = calloc(MAX_OPENED, sizeof(int));
 	memory_reset(memory);
 	return memory;
@@ -170,16 +177,21 @@ memory_destroy(MemoryGraph *memory)
 	free(memory->keys);
 	free(memory->degrees);
 	free(memory->nclusters);
-	free(memory->starts);
+	free(memory->divisions);
+	free(memory->split_at);
 	free(memory->blocks);
 	free(memory->gone);
 	free(memory->dead);
 	free(memory->opens);
+	free(memory->distances);
 	free(memory->opened);
 	free(memory);
 }
 
-/* Put a neighbour into a list; levels NULL for one without a direction. */
+/*
+ * Put a neighbour into a list; levels NULL for one without a direction.  Of a
+ * graph without codes only its number is kept.
+ */
 static inline void
 memory_link(MemoryGraph *memory, int from, int at, int to, const uint8 *levels,
 			int bits, float a, float f, bool stale)
@@ -188,13 +200,16 @@ memory_link(MemoryGraph *memory, int from, int at, int to, const uint8 *levels,
 	char	   *block = memory->blocks + shape->block_size *
 		((Size) from * (memory->degree / TG_BLOCK_LANES) + at / TG_BLOCK_LANES);
 	float	   *floats = (float *) (block + shape->codes_size);
-	TgVertexId *ids = (TgVertexId *) (floats + 2 * TG_BLOCK_LANES);
+	TgVertexId *ids = (TgVertexId *) (block + shape->ids_offset);
 	int			lane = at % TG_BLOCK_LANES;
 
 	if (levels)
 		tg_codes_set_lane((uint8 *) block, memory->dims, bits, lane, levels);
-	floats[lane] = a;
-	floats[TG_BLOCK_LANES + lane] = f;
+	if (shape->codes_size > 0)
+	{
+		floats[lane] = a;
+		floats[TG_BLOCK_LANES + lane] = f;
+	}
 	ids[lane] = memory->last_id - to;
 	if (stale)
 		ids[TG_BLOCK_LANES] |= (uint32) 1 << lane;

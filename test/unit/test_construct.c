@@ -158,20 +158,23 @@ same_graph(const TgConstructed *x, const TgConstructed *y)
 }
 
 /*
- * Build a graph around the mean of the vectors and check all that holds for
- * any data.
+ * Build a graph around the mean of the vectors by one rule, and check all that
+ * holds for any data.
  */
 static void
-check_graph(const char *name, const float *vectors, int n, int dims,
-			int degree, int ef)
+check_graph_by(TgPruneRule rule, const char *data, const float *vectors, int n,
+			   int dims, int degree, int ef)
 {
 	float	   *root = calloc(dims, sizeof(float));
 	TgConstructParams params = {
-		.dims = dims,.degree = degree,.ef = ef,.root = root
+		.dims = dims,.degree = degree,.ef = ef,.rule = rule,.root = root
 	};
+	char		name[100];
 	TgConstructed *graph;
 	int			nshort;
 
+	snprintf(name, sizeof(name), "%s, n %d, degree %d%s", data, n, degree,
+			 rule == TG_PRUNE_ANGLE ? ", by angle" : "");
 	for (int j = 0; j < dims && n > 0; j++)
 	{
 		double		sum = 0.0;
@@ -182,27 +185,35 @@ check_graph(const char *name, const float *vectors, int n, int dims,
 	}
 	graph = tg_construct(&params, vectors, n);
 	ok(graph->n == n && lists_are_sound(graph, &params, vectors),
-	   "%s, n %d, degree %d: lists are sound", name, n, degree);
+	   "%s: lists are sound", name);
 	ok(count_reached(graph) == n && tg_count_unreachable(graph) == 0,
-	   "%s, n %d, degree %d: all is reachable", name, n, degree);
+	   "%s: all is reachable", name);
 	ok(graph->counts[n] == Min(degree, n) &&
 	   (n == 0 || root_finds_nearest(graph, &params, vectors)),
-	   "%s, n %d, degree %d: the root leads to the nearest", name, n, degree);
+	   "%s: the root leads to the nearest", name);
 	nshort = count_short(graph);
-	if (!ok(nshort == 0, "%s, n %d, degree %d: lists are full", name, n, degree))
+	if (!ok(nshort == 0, "%s: lists are full", name))
 		diag("%d of %d lists are short", nshort, n);
-	ok(order_is_permutation(graph), "%s, n %d, degree %d: order", name, n,
-	   degree);
+	ok(order_is_permutation(graph), "%s: order", name);
 	if (n <= 500)
 	{
 		TgConstructed *again = tg_construct(&params, vectors, n);
 
-		ok(same_graph(graph, again), "%s, n %d, degree %d: the same again",
-		   name, n, degree);
+		ok(same_graph(graph, again), "%s: the same again", name);
 		tg_constructed_free(again);
 	}
 	tg_constructed_free(graph);
 	free(root);
+}
+
+/* By either rule, where that does not take long. */
+static void
+check_graph(const char *data, const float *vectors, int n, int dims,
+			int degree, int ef)
+{
+	check_graph_by(TG_PRUNE_RNG, data, vectors, n, dims, degree, ef);
+	if (n <= 1000)
+		check_graph_by(TG_PRUNE_ANGLE, data, vectors, n, dims, degree, ef);
 }
 
 static void
@@ -287,13 +298,15 @@ test_shapes(void)
  * to the neighbour nearest to the target ends there.
  */
 static void
-test_walks(void)
+test_walks(TgPruneRule rule)
 {
 	const int	n = 2000;
 	const int	dims = 12;
 	float	   *vectors = sample_vectors(n, dims);
 	float		root[12] = {0};
-	TgConstructParams params = {.dims = dims,.degree = 32,.ef = 100,.root = root};
+	TgConstructParams params = {
+		.dims = dims,.degree = 32,.ef = 100,.rule = rule,.root = root
+	};
 	TgConstructed *graph = tg_construct(&params, vectors, n);
 	int			arrived = 0;
 	int			nearest_first = 0;
@@ -341,9 +354,10 @@ test_walks(void)
 		nearest_first += graph->neighbours[(Size) target * graph->degree] ==
 			nearest;
 	}
-	if (!ok(arrived > n * 0.97, "greedy walks arrive"))
+	if (!ok(arrived > n * 0.97, "greedy walks arrive, rule %d", rule))
 		diag("%d of %d", arrived, n);
-	if (!ok(nearest_first >= 300 * 0.97, "the first neighbour is the nearest vertex"))
+	if (!ok(nearest_first >= 300 * 0.97, "the first neighbour is the nearest vertex, rule %d",
+			rule))
 		diag("%d of 300", nearest_first);
 
 	/* The checks that others rely on must see what is wrong. */
@@ -384,7 +398,8 @@ main(void)
 	tg_kernels_select("auto");
 	test_sizes();
 	test_shapes();
-	test_walks();
+	test_walks(TG_PRUNE_RNG);
+	test_walks(TG_PRUNE_ANGLE);
 	test_progress();
 	return done_testing();
 }
