@@ -794,8 +794,6 @@ flush_graph(BuildState *state)
 {
 	Relation	index = state->index;
 
-	if (state->dims == 0)
-		state->dims = state->options.dimensions;
 	if (state->dims > 0)
 	{
 		double	   *mean;

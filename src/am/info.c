@@ -164,7 +164,8 @@ togg_index_info(PG_FUNCTION_ARGS)
 	rows = counts.rows + counts.unranked;
 
 	values[0] = Int32GetDatum(tg->meta.version);
-	values[1] = Int32GetDatum(tg->meta.dims);
+	values[1] = Int32GetDatum(tg->meta.dims > 0 ? (int) tg->meta.dims :
+							  tg_options_get(index).dimensions);
 	values[2] = CStringGetTextDatum(metric_name(tg->meta.metric));
 	values[3] = CStringGetTextDatum(tg->meta.storage == TG_STORAGE_HALF ?
 									"half" : "float");

@@ -345,12 +345,16 @@ start_query(IndexScanDesc scan)
 	{
 		const TgOpclass *opclass = tg_opclass_get(index);
 		TgSpan		span = opclass->span(scan->orderByData[0].sk_argument);
+		int			dims;
 
 		tg_check_finite(span);
 		state->null_distance = false;
+		dims = info->meta.dims > 0 ? (int) info->meta.dims :
+			tg_options_get(index).dimensions;
+		if (dims > 0)
+			tg_check_dims(index, dims, span.dims);
 		if (info->meta.dims > 0)
 		{
-			tg_check_dims(index, info->meta.dims, span.dims);
 			if (tg_rankable(opclass->metric, span))
 			{
 				state->ranked = true;
