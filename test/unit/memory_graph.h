@@ -48,6 +48,8 @@ typedef struct MemoryGraph
 	int			nprefetches;
 	int			prefetch_hits;	/* opens of what was prefetched last */
 	int			prefetch_self;	/* prefetches of the open vertex */
+	int		   *reads;			/* asked for ahead, of each vertex */
+	int			late_reads;		/* of what had been opened already */
 	bool		sound;			/* no call that breaks the rules */
 } MemoryGraph;
 
@@ -127,6 +129,17 @@ memory_prefetch(TgGraph *graph, TgVertexId id)
 	memory->nprefetches++;
 }
 
+static inline void
+memory_read_ahead(TgGraph *graph, TgVertexId id)
+{
+	MemoryGraph *memory = (MemoryGraph *) graph;
+	TgVertexId	i = memory->last_id - id;
+
+	memory->sound &= i < (TgVertexId) memory->n;
+	memory->late_reads += memory->opens[i] > 0;
+	memory->reads[i]++;
+}
+
 /* Forget what was watched. */
 static inline void
 memory_reset(MemoryGraph *memory)
@@ -135,10 +148,12 @@ memory_reset(MemoryGraph *memory)
 	memory->nopens = 0;
 	memset(memory->opens, 0, sizeof(int) * memory->n);
 	memset(memory->distances, 0, sizeof(int) * memory->n);
+	memset(memory->reads, 0, sizeof(int) * memory->n);
 	memory->prefetched = TG_INVALID_VERTEX;
 	memory->nprefetches = 0;
 	memory->prefetch_hits = 0;
 	memory->prefetch_self = 0;
+	memory->late_reads = 0;
 	memory->sound = true;
 }
 
@@ -166,6 +181,7 @@ memory_create(int n, int dims, int degree, Size codes_size)
 	memory->dead = calloc(n, sizeof(bool));
 	memory->opens = calloc(n, sizeof(int));
 	memory->distances = calloc(n, sizeof(int));
+	memory->reads = calloc(n, sizeof(int));
 	memory->opened = calloc(MAX_OPENED, sizeof(int));
 	memory_reset(memory);
 	return memory;
@@ -184,6 +200,7 @@ memory_destroy(MemoryGraph *memory)
 	free(memory->dead);
 	free(memory->opens);
 	free(memory->distances);
+	free(memory->reads);
 	free(memory->opened);
 	free(memory);
 }

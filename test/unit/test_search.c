@@ -360,9 +360,8 @@ test_stages(void)
 	static const int greedy[] = {6, 0, 5, 1, 3, 4, 2};
 	static const int guided[] = {6, 0, 1, 3, 4, 2};
 	static const int entry[] = {0, 5, 1, 3, 4, 2};
-	static const int two_stage[] = {6, 0, 0, 5, 1, 3, 4, 2};
-	static const int published[] = {6, 0, 1, 3, 4, 2, 0, 5};
-	static const int few[] = {6, 0, 0, 5, 1};
+	static const int published[] = {6, 0, 1, 3, 4, 2, 5};
+	static const int few[] = {6, 0, 5, 1};
 	Handmade	handmade = handmade_create(0.0f, estimates, 5, 1);
 	MemoryGraph *memory = handmade.memory;
 
@@ -377,16 +376,17 @@ test_stages(void)
 
 	/*
 	 * Stage 1 expands vertex 0 in part.  That brings nothing nearer than
-	 * vertex 0 itself, so stage 1 is over, and stage 2 begins with the rest.
+	 * vertex 0 itself, so stage 1 is over, and stage 2 begins with the rest,
+	 * for which vertex 0 is not expanded again.
 	 */
-	ok(opens_in_order(&handmade, TWO_STAGE, 20, 6, two_stage, 8),
-	   "two_stage goes back for the rest, of a divided list only");
+	ok(opens_in_order(&handmade, TWO_STAGE, 20, 6, greedy, 7),
+	   "two_stage takes the rest, too");
 
-	ok(opens_in_order(&handmade, PUBLISHED, 20, 6, published, 8),
-	   "of width 0, stage 1 expands all of the pool");
+	ok(opens_in_order(&handmade, PUBLISHED, 20, 6, published, 7),
+	   "of width 0, stage 1 expands all of the pool, and stage 2 what it left out");
 
 	/* Of 0, 1 and 3 in the pool, 5 turns 3 out. */
-	ok(opens_in_order(&handmade, TWO_STAGE, 3, 6, few, 5),
+	ok(opens_in_order(&handmade, TWO_STAGE, 3, 6, few, 4),
 	   "of a small pool, what fell out is not expanded");
 
 	/* With vertex 0 as the entry, vertex 5 is not left out. */
@@ -397,13 +397,13 @@ test_stages(void)
 
 	/*
 	 * Vertex 5 came after the list was divided: stage 1 takes it with the
-	 * cluster, and as nothing is left out there is nothing to go back for.
+	 * cluster.
 	 */
 	memory_link(memory, 0, 4, 5, NULL, 1, 0.5f, 0.0f, true);
 	ok(opens_in_order(&handmade, GUIDED, 20, 6, greedy, 7),
 	   "guided considers stale neighbours");
 	ok(opens_in_order(&handmade, TWO_STAGE, 20, 6, greedy, 7),
-	   "two_stage does not go back to a list of which nothing was left out");
+	   "two_stage takes stale neighbours once");
 
 	/* An undivided list has no first part. */
 	memory->nclusters[0] = 1;
@@ -441,71 +441,61 @@ two_lists_create(float estimate_of_1, float estimate_of_7)
 static void
 test_stage_end(void)
 {
-	static const int stays[] = {8, 0, 0, 5, 1, 6, 7, 3, 4, 2};
-	static const int goes_on[] = {8, 0, 1, 1, 0, 6, 7, 5, 3, 4, 2};
-	static const int wider[] = {8, 0, 1, 6, 0, 5, 1, 7, 3, 4, 2};
-	static const int published[] = {8, 0, 1, 6, 3, 4, 2, 0, 5, 1, 7};
+	static const int stays[] = {8, 0, 5, 1, 6, 7, 3, 4, 2};
+	static const int goes_on[] = {8, 0, 1, 6, 7, 5, 3, 4, 2};
+	static const int published[] = {8, 0, 1, 6, 3, 4, 2, 7, 5};
 	Handmade	handmade = two_lists_create(15.0f, 11.5f);
 
 	/*
 	 * Vertex 0 is expanded, and nothing is nearer: stage 1 is over.  So
 	 * vertex 1 is stage 2's, which expands its list whole.
 	 */
-	ok(opens_in_order(&handmade, TWO_STAGE, 20, 8, stays, 10),
+	ok(opens_in_order(&handmade, TWO_STAGE, 20, 8, stays, 9),
 	   "stage 1 ends when the nearest candidate is expanded");
 
 	/* Of width 2 it goes on with vertex 1, and with 6, which is nearer. */
-	ok(opens_in_order(&handmade, WIDER, 20, 8, wider, 11),
+	ok(opens_in_order(&handmade, WIDER, 20, 8, goes_on, 9),
 	   "stage 1 ends when the two nearest candidates are expanded");
-	ok(opens_in_order(&handmade, PUBLISHED, 20, 8, published, 11),
+	ok(opens_in_order(&handmade, PUBLISHED, 20, 8, published, 9),
 	   "stage 1 ends when all candidates are expanded");
 	memory_destroy(handmade.memory);
 
 	/*
 	 * Vertex 1 is nearer than vertex 0, so stage 1 goes on there, in part.
-	 * Stage 2 goes back to both, the nearer one first.
+	 * Stage 2 takes what was left out of both.
 	 */
 	handmade = two_lists_create(1.0f, 11.5f);
-	ok(opens_in_order(&handmade, TWO_STAGE, 20, 8, goes_on, 11),
+	ok(opens_in_order(&handmade, TWO_STAGE, 20, 8, goes_on, 9),
 	   "stage 1 goes on as long as the nearest candidate is not expanded");
 	memory_destroy(handmade.memory);
 }
 
 /*
- * Stage 2 goes back to a list only for what can still enter the pool.  Stage 1
- * ends with a pool of 1, 0, 6, 3, whose limit is 3's estimate, 20.  Of the
- * lists that it left in part, that of vertex 1 comes first; if 7 enters, the
- * pool is 1, 0, 6, 7 and its estimate the limit when vertex 0's turn comes.
+ * Stage 2 takes of what stage 1 left out only what can still enter the pool.
+ * Stage 1 ends with a pool of 1, 0, 6, 3, whose limit is 3's estimate, 20, and
+ * has left out 5, at 12, and 7.
  */
 static void
-test_going_back(void)
+test_left_out(void)
 {
 	static const struct
 	{
 		float		estimate_of_7;
-		int			n;
-		int			expected[7];
+		int			expected[5];
 		const char *name;
 	}			cases[] = {
-		{11.5f, 6, {8, 0, 1, 1, 6, 7},
-		"no going back if the pool's limit fell below what was left out"},
-		{12.0f, 6, {8, 0, 1, 1, 6, 7},
-		"no going back if the pool's limit fell to what was left out"},
-		{12.5f, 7, {8, 0, 1, 1, 0, 6, 5},
-		"going back if what was left out is below the pool's limit"},
-		{19.5f, 7, {8, 0, 1, 1, 0, 6, 5},
-		"going back to one list does not keep from going back to the next"},
-		{20.0f, 6, {8, 0, 1, 0, 6, 5},
-		"no going back to one list, but to the next"},
+		{11.5f, {8, 0, 1, 6, 7}, "the nearer one turns the other out"},
+		{12.0f, {8, 0, 1, 6, 5}, "of as near ones the first stays"},
+		{12.5f, {8, 0, 1, 6, 5}, "the farther one does not come in"},
+		{20.0f, {8, 0, 1, 6, 5}, "one beyond the pool does not come in"},
 	};
 
 	for (int i = 0; i < (int) lengthof(cases); i++)
 	{
 		Handmade	handmade = two_lists_create(1.0f, cases[i].estimate_of_7);
 
-		ok(opens_in_order(&handmade, TWO_STAGE, 4, 8,
-						  cases[i].expected, cases[i].n),
-		   "%s", cases[i].name);
+		ok(opens_in_order(&handmade, TWO_STAGE, 4, 8, cases[i].expected, 5),
+		   "of what stage 1 left out, %s", cases[i].name);
 		memory_destroy(handmade.memory);
 	}
 }
@@ -584,7 +574,7 @@ test_clusters(void)
 
 	/*
 	 * The pool of five is 0, 2, 1, 3, 34: 34 is at 83.  Whatever lane is the
-	 * only one left out below that, stage 2 goes back for it and 34 falls out.
+	 * only one left out below that, stage 2 takes it and 34 falls out.
 	 */
 	for (int i = 0; i < 100; i++)
 		memory_link(memory, 0, i, i + 1, NULL, 1,
@@ -594,19 +584,19 @@ test_clusters(void)
 		const int	without[] = {101, 0, 2, 1, 3, 34};
 
 		ok(opens_in_order(&handmade, TWO_STAGE, 5, 101, without, 6),
-		   "no lane left out is near enough to go back for");
+		   "no lane left out is near enough for the pool");
 	}
 	for (int i = 3; i < 100; i++)
 	{
-		const int	with[] = {101, 0, 0, 2, 1, i + 1, 3};
+		const int	with[] = {101, 0, 2, 1, i + 1, 3};
 
 		if (i >= 33 && i < 73)
 			continue;
 		memory_link(memory, 0, i, i + 1, NULL, 1, 2.0f, 0.0f, false);
-		good &= opens_in_order(&handmade, TWO_STAGE, 5, 101, with, 7);
+		good &= opens_in_order(&handmade, TWO_STAGE, 5, 101, with, 6);
 		memory_link(memory, 0, i, i + 1, NULL, 1, 90.0f, 0.0f, false);
 	}
-	ok(good, "any lane left out is gone back for if it is near enough");
+	ok(good, "any lane left out comes in if it is near enough");
 	memory_destroy(memory);
 }
 
@@ -668,8 +658,8 @@ test_sides(int bits)
 		tg_search_run(search);
 		good = true;
 		for (int i = 0; i <= 101; i++)
-			good &= memory->distances[i] == (i == 0 && bits > 0 ? 2 : 1);
-		ok(good && memory->sound, "two_stage returns for the rest, %s, %d bits",
+			good &= memory->distances[i] == 1;
+		ok(good && memory->sound, "two_stage takes the rest, %s, %d bits",
 		   cases[c].name, bits);
 	}
 	tg_search_destroy(search);
@@ -892,7 +882,7 @@ typedef struct Work
 
 /*
  * Without codes a vertex is opened once to be judged, but for the entry, and
- * its distance is never computed again.
+ * expanded again if stage 1 did it in part.  No distance is computed twice.
  */
 static Work
 work_done(const Sample *sample, int way)
@@ -911,9 +901,9 @@ work_done(const Sample *sample, int way)
 		work.expanded += expansions > 0;
 		work.again += expansions > 1;
 		work.sparing &= expansions <=
-			(ways[way].routing == TG_ROUTING_TWO_STAGE && divided ? 2 : 1);
-		work.sparing &= memory->distances[i] ==
-			(sample->bits == 0 ? memory->opens[i] > 0 : memory->opens[i]);
+			(ways[way].routing == TG_ROUTING_TWO_STAGE && divided &&
+			 sample->bits == 0 ? 2 : 1);
+		work.sparing &= memory->distances[i] == (memory->opens[i] > 0);
 	}
 	return work;
 }
@@ -983,11 +973,8 @@ test_recall(int dims, int bits, int degree, TgGuide guide)
 		ok(parts, "%s expands no part twice, and the entry whole, %s", name,
 		   graph);
 
-		/* With codes, it is known which lists are worth going back to. */
-		if (two_stage &&
-			!ok(back > 0 && back <= stage1 &&
-				(back < stage1 || bits == 0 || guide == TG_GUIDE_KDTREE),
-				"%s goes back to lists for the rest, %s", name, graph))
+		if (bits == 0 && two_stage &&
+			!ok(back > 0, "%s goes back to lists for the rest, %s", name, graph))
 			diag("%lu of %lu", (long) back, (long) stage1);
 		if (w != GUIDED)
 			ok(complete, "%s leaves nothing out that could enter the pool, %s",
@@ -1363,6 +1350,52 @@ test_plain_prefetch(Sample *sample)
 	tg_search_destroy(search);
 }
 
+/*
+ * As long as the graph asks for it, what is opened was read ahead, and nothing
+ * twice but what widening expands again.
+ */
+static void
+test_read_ahead(Sample *sample)
+{
+	MemoryGraph *memory = sample->memory;
+	TgSearch   *search = tg_search_create();
+	float	   *query = sample_query(sample);
+
+	memory->graph.prefetch = memory_prefetch;
+	memory->graph.read_ahead = memory_read_ahead;
+	for (int w = 0; w < NWAYS; w++)
+	{
+		bool		good = true;
+
+		memory->graph.ahead = 0;
+		sample_search(sample, search, query, w, 60);
+		for (int i = 0; i < memory->n; i++)
+			good &= memory->reads[i] == 0;
+		ok(good, "nothing is read ahead without need, %s, %d bits",
+		   ways[w].name, sample->bits);
+
+		good = true;
+		memory->graph.ahead = 8;
+		sample_search(sample, search, query, w, 60);
+		for (int i = 0; i < memory->n; i++)
+			good &= memory->opens[i] == 0 || memory->reads[i] > 0;
+		ok(good && memory->sound, "what is opened was read ahead, %s, %d bits",
+		   ways[w].name, sample->bits);
+
+		/* Without codes, to be judged and to be expanded. */
+		good = sample->bits == 0 || memory->late_reads == 0;
+		for (int i = 0; i < memory->n; i++)
+			good &= memory->reads[i] <= (sample->bits > 0 ? 1 : 2);
+		ok(good, "nothing is read ahead too often, %s, %d bits", ways[w].name,
+		   sample->bits);
+	}
+	memory->graph.ahead = 0;
+	memory->graph.prefetch = NULL;
+	memory->graph.read_ahead = NULL;
+	free(query);
+	tg_search_destroy(search);
+}
+
 /* A search that served a graph of one kind serves one of the other. */
 static void
 test_kinds(Sample *coded, Sample *plain)
@@ -1415,7 +1448,7 @@ main(void)
 	tg_kernels_select("auto");
 	test_stages();
 	test_stage_end();
-	test_going_back();
+	test_left_out();
 	test_lists(1);
 	test_lists(0);
 	test_clusters();
@@ -1435,6 +1468,8 @@ main(void)
 	test_sample(plain);
 	test_prefetch(sample);
 	test_plain_prefetch(plain);
+	test_read_ahead(sample);
+	test_read_ahead(plain);
 	test_plain_order(plain);
 	test_kinds(sample, plain);
 	sample_destroy(sample);
