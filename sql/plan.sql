@@ -86,6 +86,12 @@ SELECT plan('SELECT id FROM items ORDER BY v <-> ''{1,2,3,4,5,6,7,8}'' LIMIT 10'
 DROP INDEX items_v;
 SELECT plan('SELECT id FROM items WHERE kind < 250 ORDER BY v <-> ''{1,2,3,4,5,6,7,8}'' LIMIT 10');
 SELECT plan('SELECT id FROM items ORDER BY v <-> ''{1,2,3,4,5,6,7,8}'' LIMIT 10');
+-- which is not for reading that part in no order
+DROP INDEX items_kind;
+SELECT plan('SELECT id FROM items WHERE kind < 250');
+SET enable_seqscan = off;
+SELECT plan('SELECT id FROM items WHERE kind < 250');
+RESET enable_seqscan;
 
 -- Vectors of many dimensions: out of line in the table, so that reading the
 -- table is dear however few pages it has

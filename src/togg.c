@@ -21,6 +21,7 @@ void
 _PG_init(void)
 {
 	tg_options_init();
+	tg_explain_init();
 }
 
 /*

@@ -7,6 +7,10 @@ RESET client_min_messages;
 CREATE SCHEMA togg_test;
 SET search_path = togg_test, public;
 
+-- Up to PostgreSQL 17 a plan that goes against enable_sort or enable_seqscan is
+-- priced so high that it is compiled, which takes far longer than running it.
+SET jit = off;
+
 -- The vector numbered n: elements are integers from -spread to spread, the
 -- same on every machine.
 CREATE FUNCTION vec(n bigint, dims int, spread int DEFAULT 10)

@@ -170,6 +170,10 @@ extern void tg_amcostestimate(PlannerInfo *root, IndexPath *path,
 							  Cost *total_cost, Selectivity *selectivity,
 							  double *correlation, double *pages);
 
+/* ---------- explain.c ---------- */
+
+extern void tg_explain_init(void);
+
 /* ---------- info.c ---------- */
 
 /* Open an index of ours; raise ERROR if it is none. */

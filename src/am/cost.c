@@ -89,10 +89,17 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	*correlation = 0;
 	*pages = Min(info->pages, rows * slot_pages);
 
-	/* Without ORDER BY the whole index is read and sorted for nothing. */
+	/*
+	 * Without ORDER BY the whole index is read and sorted for nothing: not even
+	 * where enable_seqscan is off.
+	 */
 	if (path->indexorderbys == NIL)
 	{
+#if PG_VERSION_NUM >= 180000
+		path->path.disabled_nodes++;
+#else
 		*startup_cost += disable_cost;
 		*total_cost += disable_cost;
+#endif
 	}
 }

@@ -24,7 +24,7 @@
 PG_FUNCTION_INFO_V1(togg_index_info);
 PG_FUNCTION_INFO_V1(togg_last_scan);
 
-TgLastScan	tg_last_scan;
+TgScanStats tg_last_scan;
 
 Relation
 tg_open_index(Oid oid, LOCKMODE lockmode)
@@ -211,6 +211,6 @@ togg_last_scan(PG_FUNCTION_ARGS)
 	values[4] = Int64GetDatum((int64) search->estimates);
 	values[5] = Int64GetDatum((int64) search->stage1_hops);
 	values[6] = Int32GetDatum((int32) search->widenings);
-	values[7] = BoolGetDatum(tg_last_scan.sweep);
+	values[7] = BoolGetDatum(tg_last_scan.sweeps > 0);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

@@ -99,6 +99,7 @@ typedef struct TgScanState
 	double		upper;			/* largest upper bound returned so far */
 
 	int64		rows;			/* returned */
+	TgScanStats past;			/* of the queries before this one */
 
 	/* What the executor is told of a row, one for each ORDER BY. */
 	Oid		   *distance_types;
@@ -185,6 +186,40 @@ tg_ambeginscan(Relation index, int nkeys, int norderbys)
 }
 
 /*
+ * What the query that is running has cost so far.
+ */
+static TgScanStats
+query_stats(const TgScanState *state)
+{
+	TgScanStats stats = {0};
+
+	if (state->phase == PHASE_START)
+		return stats;
+	stats.search = state->search->stats;
+	stats.search.pages = state->graph.reader.pages;
+	stats.rows = state->rows;
+	stats.sweeps = state->sort != NULL;
+	return stats;
+}
+
+TgScanStats
+tg_scan_stats(IndexScanDesc scan)
+{
+	const TgScanState *state = scan->opaque;
+	TgScanStats stats = query_stats(state);
+
+	stats.search.hops += state->past.search.hops;
+	stats.search.stage1_hops += state->past.search.stage1_hops;
+	stats.search.pages += state->past.search.pages;
+	stats.search.distances += state->past.search.distances;
+	stats.search.estimates += state->past.search.estimates;
+	stats.search.widenings += state->past.search.widenings;
+	stats.rows += state->past.rows;
+	stats.sweeps += state->past.sweeps;
+	return stats;
+}
+
+/*
  * Report what the scan did, if it did anything, and drop what it held.
  */
 static void
@@ -194,10 +229,8 @@ end_query(IndexScanDesc scan)
 
 	if (state->phase == PHASE_START)
 		return;
-	tg_last_scan.search = state->search->stats;
-	tg_last_scan.search.pages = state->graph.reader.pages;
-	tg_last_scan.rows = state->rows;
-	tg_last_scan.sweep = state->sort != NULL;
+	tg_last_scan = query_stats(state);
+	state->past = tg_scan_stats(scan);
 	if (state->sort)
 	{
 		ExecDropSingleTupleTableSlot(state->sort_slot);
@@ -310,6 +343,10 @@ start_query(IndexScanDesc scan)
 	const TgIndex *info;
 
 	pgstat_count_index_scan(index);
+#if PG_VERSION_NUM >= 180000
+	if (scan->instrument)
+		scan->instrument->nsearches++;
+#endif
 
 	/*
 	 * Rows are returned after their pages were let go, and may by then be

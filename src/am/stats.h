@@ -1,23 +1,28 @@
 /*-------------------------------------------------------------------------
  *
  * stats.h
- *	  What the last scan of this session cost.
+ *	  What scans cost.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef TOGG_STATS_H
 #define TOGG_STATS_H
 
+#include "access/relscan.h"
+
 #include "graph/search.h"
 
-typedef struct TgLastScan
+typedef struct TgScanStats
 {
 	TgSearchStats search;
 	int64		rows;			/* returned */
-	bool		sweep;			/* did it read the whole index? */
-} TgLastScan;
+	int64		sweeps;			/* readings of the whole index */
+} TgScanStats;
 
-/* Set when a scan ends; read by togg_last_scan(). */
-extern TgLastScan tg_last_scan;
+/* Of the last query of this session; set when its scan ends or is restarted. */
+extern TgScanStats tg_last_scan;
+
+/* Of a scan so far, all its restarts together. */
+extern TgScanStats tg_scan_stats(IndexScanDesc scan);
 
 #endif							/* TOGG_STATS_H */

@@ -21,8 +21,12 @@ use constant {
 	FORMAT_VERSION => 28
 };
 
-# A crash is to be told from others, so the server comes back after one.
-my $node = new_node('main', conf => "restart_after_crash = on\n");
+# A crash is to be told from others, so the server comes back after one.  Damage
+# is to reach the index, also where PostgreSQL has checksums by default.
+my $node = new_node('main', conf => <<'CONF');
+restart_after_crash = on
+ignore_checksum_failure = on
+CONF
 
 #
 # Tables, one for each damage that is done: copies of three kinds.

@@ -153,6 +153,7 @@ SQL
 
 # A running server with the extension and the functions above.  Statements are
 # not logged, they have long vectors in them.  VACUUM runs where a test says so.
+# by_index() makes plans look so costly that they would be compiled, at length.
 sub new_node
 {
 	my ($name, %params) = @_;
@@ -165,6 +166,7 @@ shared_buffers = 64MB
 max_connections = 30
 log_statement = none
 autovacuum = off
+jit = off
 max_parallel_workers_per_gather = 0
 max_parallel_maintenance_workers = 0
 $conf
