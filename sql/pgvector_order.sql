@@ -119,6 +119,18 @@ SELECT storage, vertices, rows FROM togg_index_info('grown_v');
 SET togg.ef_search = 1000;
 SELECT compare(format('SELECT id, v <-> %L FROM grown ORDER BY 2', v)) FROM grown WHERE id IN (50, 151, 199);
 SELECT count(*) FROM togg_check('grown_v', true);
+-- and far beyond the range of halves: inner products leave that of float
+DROP INDEX grown_v;
+DELETE FROM grown WHERE id > 150;
+CREATE INDEX grown_v ON grown USING togg (v vector_ip_ops);
+INSERT INTO grown SELECT i, (SELECT array_agg((e * 1e16)::real ORDER BY j)::vector
+							 FROM unnest(vec(i, 900)) WITH ORDINALITY u(e, j))
+FROM generate_series(151, 200) i;
+SELECT storage, vertices FROM togg_index_info('grown_v');
+SELECT compare(format('SELECT id, v <#> %L FROM grown ORDER BY 2', v)) FROM grown WHERE id IN (50, 151, 199);
+SELECT compare(format('SELECT id, v <#> %L FROM grown ORDER BY 2', (SELECT array_agg((e * 1e20)::real ORDER BY j)::vector
+																	FROM unnest(vec(i, 900)) WITH ORDINALITY u(e, j))))
+FROM unnest(ARRAY[50, 151]) AS i;
 RESET togg.ef_search;
 
 -- A distance that pgvector computes is not computed once more by the executor
