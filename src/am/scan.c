@@ -229,27 +229,6 @@ tg_amendscan(IndexScanDesc scan)
 }
 
 /*
- * The distance operator of the query, given its vector as a detoasted Datum.
- */
-static const TgOperator *
-init_operator(IndexScanDesc scan, const TgOpclass *opclass, Datum query,
-			  int dims)
-{
-	TgScanState *state = scan->opaque;
-	ScanKey		key = &scan->orderByData[0];
-
-	if (opclass->make == NULL)
-		return NULL;
-	state->operator.opclass = opclass;
-	state->operator.function = &key->sk_func;
-	state->operator.collation = key->sk_collation;
-	state->operator.query = query;
-	state->operator.value = palloc(TG_VALUE_SIZE(dims));
-	state->operator.elements = palloc(sizeof(float) * dims);
-	return &state->operator;
-}
-
-/*
  * Start the graph search for a query vector.
  */
 static void
@@ -280,6 +259,27 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 	tg_search_add_entry(state->search, info->meta.root);
 	tg_search_run(state->search);
 	state->phase = PHASE_GRAPH;
+}
+
+/*
+ * The distance operator of the query, given its vector as a detoasted Datum.
+ */
+static const TgOperator *
+init_operator(IndexScanDesc scan, const TgOpclass *opclass, Datum query,
+			  int dims)
+{
+	TgScanState *state = scan->opaque;
+	ScanKey		key = &scan->orderByData[0];
+
+	if (opclass->make == NULL)
+		return NULL;
+	state->operator.opclass = opclass;
+	state->operator.function = &key->sk_func;
+	state->operator.collation = key->sk_collation;
+	state->operator.query = query;
+	state->operator.value = palloc(TG_VALUE_SIZE(dims));
+	state->operator.elements = palloc(sizeof(float) * dims);
+	return &state->operator;
 }
 
 /*
