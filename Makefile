@@ -1,12 +1,14 @@
-EXTENSION = togg
-DATA = togg--0.1.0.sql
+EXTENSION = togg togg_pgvector
+DATA = togg--0.1.0.sql togg_pgvector--0.1.0.sql
 MODULE_big = togg
 PGFILEDESC = "togg - approximate nearest-neighbour search on a proximity graph"
 
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
 TOGG_HEADERS = $(wildcard src/*.h src/*/*.h)
 
-REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+REGRESS = $(patsubst sql/%.sql,%,$(sort $(filter-out $(UNABLE), $(wildcard sql/*.sql))))
+# Tests of togg_pgvector need pgvector.
+UNABLE = $(if $(wildcard $(datadir)/extension/vector.control),,$(wildcard sql/pgvector*.sql))
 REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=togg
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl

@@ -349,7 +349,7 @@ build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 		if (state->dims == 0)
 			set_dims(state, span.dims);
 		tg_check_dims(index, state->dims, span.dims);
-		if (!tg_rankable(state->opclass->metric, span))
+		if (!tg_rankable(state->opclass, span))
 			tid_array_add(state, &state->unranked[TG_UNRANKED_NAN], tid);
 		else
 		{

@@ -318,7 +318,7 @@ tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid)
 	info = tg_index_get(index);
 	if (info->meta.dims > 0)
 		tg_check_dims(index, info->meta.dims, span.dims);
-	if (!tg_rankable(opclass->metric, span))
+	if (!tg_rankable(opclass, span))
 	{
 		tg_unranked_add(index, TG_UNRANKED_NAN, tid);
 		return;

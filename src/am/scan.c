@@ -82,6 +82,7 @@ typedef struct TgScanState
 	bool		null_distance;
 	ScanGraph	graph;
 	TgGeometry	geometry;
+	TgOperator	operator;		/* of a class with an operator not ours */
 	TgScoreTable table;
 	int			ef;
 	int64		taken;			/* results taken from the search */
@@ -298,7 +299,8 @@ find_entry(TgScanState *state, const TgIndex *info)
  * Start the graph search for a query vector.
  */
 static void
-start_search(IndexScanDesc scan, const TgIndex *info, TgSpan span)
+start_search(IndexScanDesc scan, const TgIndex *info,
+			 const TgOperator *operator, TgSpan span)
 {
 	TgScanState  *state = scan->opaque;
 	TgOptions	options = tg_options_get(scan->indexRelation);
@@ -311,7 +313,7 @@ start_search(IndexScanDesc scan, const TgIndex *info, TgSpan span)
 	state->geometry = info->geometry;
 	tg_embed_query(&info->geometry, span.values, inner);
 	tg_query_init(&state->graph.query, &state->geometry, info->layout.storage,
-				  span.values, inner);
+				  operator, span.values, inner);
 	tg_rotate(&info->rotation, inner, rotated);
 	for (int i = 0; i < dims; i++)
 		rotated[i] -= info->root_rotated[i];
@@ -330,6 +332,27 @@ start_search(IndexScanDesc scan, const TgIndex *info, TgSpan span)
 	tg_search_add_entry(state->search, entry);
 	tg_search_run(state->search);
 	state->phase = PHASE_GRAPH;
+}
+
+/*
+ * The distance operator of the query, given its vector as a detoasted Datum.
+ */
+static const TgOperator *
+init_operator(IndexScanDesc scan, const TgOpclass *opclass, Datum query,
+			  int dims)
+{
+	TgScanState *state = scan->opaque;
+	ScanKey		key = &scan->orderByData[0];
+
+	if (opclass->make == NULL)
+		return NULL;
+	state->operator.opclass = opclass;
+	state->operator.function = &key->sk_func;
+	state->operator.collation = key->sk_collation;
+	state->operator.query = query;
+	state->operator.value = palloc(TG_VALUE_SIZE(dims));
+	state->operator.elements = palloc(sizeof(float) * dims);
+	return &state->operator;
 }
 
 /*
@@ -381,7 +404,8 @@ start_query(IndexScanDesc scan)
 		!(scan->orderByData[0].sk_flags & SK_ISNULL))
 	{
 		const TgOpclass *opclass = tg_opclass_get(index);
-		TgSpan		span = opclass->span(scan->orderByData[0].sk_argument);
+		Datum		query = PointerGetDatum(PG_DETOAST_DATUM(scan->orderByData[0].sk_argument));
+		TgSpan		span = opclass->span(query);
 		int			dims;
 
 		tg_check_finite(span);
@@ -392,10 +416,12 @@ start_query(IndexScanDesc scan)
 			tg_check_dims(index, dims, span.dims);
 		if (info->meta.dims > 0)
 		{
-			if (tg_rankable(opclass->metric, span))
+			if (tg_rankable(opclass, span))
 			{
 				state->ranked = true;
-				start_search(scan, info, span);
+				start_search(scan, info,
+							 init_operator(scan, opclass, query, span.dims),
+							 span);
 				return;
 			}
 		}

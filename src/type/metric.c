@@ -5,6 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "postgres.h"
+
 #include "type/metric.h"
 
 #include <float.h>
@@ -27,6 +29,13 @@
 #define NORM2_MIN		1e-30f
 #define NORM2_MAX		1e30f
 
+/*
+ * Squared norms within this range come out of any float32 sum but for rounding:
+ * products that underflow are no part of it, and no partial sum overflows.
+ */
+#define SUM_MIN			(64 * FLT_MIN)
+#define SUM_MAX			(FLT_MAX / 64)
+
 int
 tg_inner_dims(TgMetric metric, int dims)
 {
@@ -44,10 +53,16 @@ tg_geometry_init(TgGeometry *geometry, TgMetric metric, int dims,
 }
 
 bool
-tg_rankable(TgMetric metric, TgSpan span)
+tg_rankable(const TgOpclass *opclass, TgSpan span)
 {
-	if (metric != TG_METRIC_COSINE)
+	if (opclass->metric != TG_METRIC_COSINE)
 		return true;
+	if (opclass->make != NULL)
+	{
+		float		norm2 = tg_kernels->dot(span.values, span.values, span.dims);
+
+		return norm2 > SUM_MIN && norm2 < SUM_MAX;
+	}
 	for (int i = 0; i < span.dims; i++)
 		if (span.values[i] != 0.0f)
 			return true;
@@ -250,21 +265,45 @@ tg_embed_query(const TgGeometry *geometry, const float *values, float *inner)
 
 void
 tg_query_init(TgQuery *query, const TgGeometry *geometry, TgStorage storage,
-			  const float *values, const float *inner)
+			  const TgOperator *operator, const float *values,
+			  const float *inner)
 {
+	int			dims = geometry->dims;
+
 	query->geometry = geometry;
 	query->storage = storage;
+	query->operator = operator;
 	query->values = values;
 	query->inner = inner;
-	query->norm2 = tg_kernels->dot(values, values, geometry->dims);
-	query->norm = norm_of(values, geometry->dims, query->norm2);
+	query->norm2 = tg_kernels->dot(values, values, dims);
+	query->norm = norm_of(values, dims, query->norm2);
 	query->scale = query->norm > 0 ? geometry->max_norm / query->norm : 0;
 
 	/*
 	 * A float32 sum of n terms in 16 or more partial sums is off by at most
-	 * about n / 16 roundings; both the index's sum and SQL's are.
+	 * about n / 16 roundings; both the index's sum and SQL's are.  An operator
+	 * that is not ours may sum one term after the other.
 	 */
-	query->slack = (geometry->dims / 8 + 16) * FLT_EPSILON;
+	query->slack = (dims / 8 + 16 + (operator ? dims : 0)) * FLT_EPSILON;
+}
+
+/*
+ * What an operator that is not ours returns for a vector stored as it is.
+ */
+static double
+operator_distance(const TgQuery *query, const void *bytes)
+{
+	const TgOperator *operator = query->operator;
+	TgSpan		span = {operator->elements, query->geometry->dims};
+	double		distance;
+
+	tg_unstore(query->geometry, query->storage, bytes, operator->elements);
+	operator->opclass->make(span, operator->value);
+	distance = DatumGetFloat8(FunctionCall2Coll(operator->function,
+												operator->collation,
+												PointerGetDatum(operator->value),
+												operator->query));
+	return isnan(distance) ? INFINITY : distance;
 }
 
 /*
@@ -304,49 +343,84 @@ slow_key(const TgQuery *query, const void *bytes, TgStored stored)
 	return key;
 }
 
-float
-tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
-				  double *distance, double *error)
+/*
+ * What tg_distance() returns for the stored vector.
+ */
+static double
+kernel_distance(const TgQuery *query, const void *bytes, TgStored stored)
 {
-	const TgGeometry *geometry = query->geometry;
-	int			dims = geometry->dims;
+	TgMetric	metric = query->geometry->metric;
+	int			dims = query->geometry->dims;
 	bool		half = query->storage == TG_STORAGE_HALF;
-	double		key = 0;
 	float		sum;
 
-	if (geometry->metric == TG_METRIC_L2)
+	if (metric == TG_METRIC_L2)
 		sum = half ? tg_kernels->l2sq_half(query->values, bytes, dims) :
 			tg_kernels->l2sq(query->values, bytes, dims);
 	else
 		sum = half ? tg_kernels->dot_half(query->values, bytes, dims) :
 			tg_kernels->dot(query->values, bytes, dims);
 
-	*error = 0;
+	if (metric == TG_METRIC_COSINE)
+		return query->norm2 > NORM2_MIN && query->norm2 < NORM2_MAX ?
+			tg_cosine_from_sums(sum, query->norm2, stored.norm2) :
+			slow_distance(query, bytes);
+	if (!isfinite(sum))
+		return slow_distance(query, bytes);
+	return metric == TG_METRIC_L2 ? tg_l2_from_sum(sum) : tg_ip_from_sum(sum);
+}
+
+/*
+ * How far that may be from what the distance operator returns for the vector
+ * that was stored with an error.
+ */
+static double
+distance_error(const TgQuery *query, TgStored stored, double distance)
+{
+	/* What products lose that underflow. */
+	double		lost = query->geometry->dims * (double) FLT_MIN * FLT_EPSILON;
+	double		length;
+
+	switch (query->geometry->metric)
+	{
+		case TG_METRIC_L2:
+			return stored.error + query->slack * distance + sqrt(lost);
+		case TG_METRIC_IP:
+			length = sqrt(stored.norm2) + stored.error;
+
+			/* Only our own operator knows how to go on beyond float32. */
+			if (query->operator && !(query->norm * length < SUM_MAX))
+				return INFINITY;
+			return query->norm * (stored.error + query->slack * length) + lost;
+		case TG_METRIC_COSINE:
+			return stored.error + query->slack;
+	}
+	return INFINITY;			/* keep compiler quiet */
+}
+
+float
+tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
+				  double *distance, double *error)
+{
+	const TgGeometry *geometry = query->geometry;
+	double		key = 0;
+
+	if (query->operator && stored.error == 0)
+		*distance = operator_distance(query, bytes);
+	else
+		*distance = kernel_distance(query, bytes, stored);
+	*error = stored.error > 0 ? distance_error(query, stored, *distance) : 0;
+
 	switch (geometry->metric)
 	{
 		case TG_METRIC_L2:
-			*distance = isfinite(sum) ? tg_l2_from_sum(sum) :
-				slow_distance(query, bytes);
-			if (stored.error > 0)
-				*error = stored.error + query->slack * *distance;
 			key = *distance * *distance;
 			break;
 		case TG_METRIC_IP:
-			*distance = isfinite(sum) ? tg_ip_from_sum(sum) :
-				slow_distance(query, bytes);
-			if (stored.error > 0)
-				*error = query->norm *
-					(stored.error +
-					 query->slack * (sqrt(stored.norm2) + stored.error));
 			key = 2 * ((double) geometry->max_norm * geometry->max_norm +
 					   query->scale * *distance);
 			break;
 		case TG_METRIC_COSINE:
-			*distance = query->norm2 > NORM2_MIN && query->norm2 < NORM2_MAX ?
-				tg_cosine_from_sums(sum, query->norm2, stored.norm2) :
-				slow_distance(query, bytes);
-			if (stored.error > 0)
-				*error = stored.error + query->slack;
 			key = 2 * *distance;
 			break;
 	}

@@ -23,6 +23,8 @@
 #ifndef TOGG_METRIC_H
 #define TOGG_METRIC_H
 
+#include "fmgr.h"
+
 #include "page/layout.h"
 
 typedef struct TgGeometry
@@ -40,9 +42,10 @@ extern void tg_geometry_init(TgGeometry *geometry, TgMetric metric, int dims,
 extern int	tg_inner_dims(TgMetric metric, int dims);
 
 /*
- * Can the metric rank this vector?  A zero vector has no cosine.
+ * Does the vector have a distance from others?  A zero vector has no cosine, nor
+ * has for an operator that is not ours a vector whose length it cannot compute.
  */
-extern bool tg_rankable(TgMetric metric, TgSpan span);
+extern bool tg_rankable(const TgOpclass *opclass, TgSpan span);
 
 /*
  * A vector as a slot keeps it: bytes are stored apart.
@@ -85,12 +88,26 @@ extern void tg_embed_query(const TgGeometry *geometry, const float *values,
 						   float *inner);
 
 /*
+ * A distance operator that is not ours; see TgOpclass.make.
+ */
+typedef struct TgOperator
+{
+	const TgOpclass *opclass;
+	FmgrInfo   *function;
+	Oid			collation;
+	Datum		query;			/* its right argument, detoasted */
+	void	   *value;			/* room for the left: TG_VALUE_SIZE(dims) */
+	float	   *elements;		/* [dims], to make it of */
+} TgOperator;
+
+/*
  * A query's side of exact distances.
  */
 typedef struct TgQuery
 {
 	const TgGeometry *geometry;
 	TgStorage	storage;
+	const TgOperator *operator; /* NULL: tg_distance() */
 	const float *values;		/* [dims], the user's own */
 	const float *inner;			/* [inner_dims], by tg_embed_query() */
 	float		norm2;
@@ -100,13 +117,14 @@ typedef struct TgQuery
 } TgQuery;
 
 extern void tg_query_init(TgQuery *query, const TgGeometry *geometry,
-						  TgStorage storage, const float *values,
-						  const float *inner);
+						  TgStorage storage, const TgOperator *operator,
+						  const float *values, const float *inner);
 
 /*
  * Exact distance to a stored vector: returns the key in the inner space, and
- * in *distance and *error what tg_distance() would return for the true vector
- * and a bound on the difference (0 where the stored vector is the true one).
+ * in *distance and *error what the distance operator would return for the true
+ * vector and a bound on the difference (0 where the stored vector is the true
+ * one).  Where that would be NaN, *distance is infinity.
  */
 extern float tg_query_distance(const TgQuery *query, const void *bytes,
 							   TgStored stored, double *distance,

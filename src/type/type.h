@@ -6,8 +6,9 @@
  *
  * The access method never looks inside a value itself: an operator class
  * names, as its support function 1, a function that returns a TgOpclass, and
- * that struct says which metric ranks the values and how to read one.  A new
- * column type needs a TgOpclass and SQL, nothing else.
+ * that struct says which metric ranks the values, how to read one and, where the
+ * distance operator is not this library's, how to make one.  A new column type
+ * needs a TgOpclass and SQL, nothing else.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +28,7 @@ typedef enum TgMetric
 	TG_METRIC_COSINE = 3
 } TgMetric;
 
-/* A vector's elements; lives as long as the value it was read from. */
+/* A vector's elements; see TgOpclass.span for how long they live. */
 typedef struct TgSpan
 {
 	const float *values;
@@ -39,13 +40,26 @@ typedef struct TgOpclass
 	TgMetric	metric;
 
 	/*
-	 * Read a non-NULL value.  Detoasts into the current memory context where
-	 * it must.  Raises an error on a shape that is no vector (more than one
-	 * array dimension, no elements, too many elements, NULL elements); does
-	 * not look at the elements' values.
+	 * Read a non-NULL value.  The span is part of the value where it can be;
+	 * what has to be detoasted or converted is in the current memory context.
+	 * Raises an error on a shape that is no vector (more than one array
+	 * dimension, no elements, too many elements, NULL elements); does not look
+	 * at the elements' values.
 	 */
 	TgSpan		(*span) (Datum value);
+
+	/*
+	 * NULL if tg_distance() is what the distance operator computes.  Any other
+	 * operator adds up in an order of its own, to other last digits, or to
+	 * infinity or NaN where float32 ends; so it is called where its result
+	 * matters.  For that, this makes a value of elements that were read from
+	 * one, in TG_VALUE_SIZE(dims) bytes.
+	 */
+	void		(*make) (TgSpan span, void *value);
 } TgOpclass;
+
+/* Most bytes of a value of so many dimensions. */
+#define TG_VALUE_SIZE(dims)		(16 + sizeof(float) * (dims))
 
 /* Span of a real[]; see TgOpclass.span. */
 extern TgSpan tg_array_span(Datum value);

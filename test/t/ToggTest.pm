@@ -2,8 +2,9 @@
 #	What the TAP tests share: servers, vectors, and the measures by which an
 #	index is judged against the table it is on.
 #
-# Tables of these tests have an "id" and an "embedding".  An operator is given
-# as its name, '<->', and names the metric wherever one is asked for.
+# Tables of these tests have an "id" and an "embedding", of any type that has
+# operator classes.  An operator is given as its name, '<->', and names the
+# metric wherever one is asked for.
 
 package ToggTest;
 
@@ -66,26 +67,26 @@ CREATE FUNCTION recall(data regclass, queries regclass, op text, k int)
 RETURNS float8
 LANGUAGE plpgsql AS $$
 DECLARE
-	nearest text := format('SELECT id, embedding %1$s $1 AS d FROM %2$s
-							ORDER BY embedding %1$s $1 LIMIT $2', op, data);
-	query real[];
+	nearest text;
+	query text;
 	farthest float8;
 	found bigint;
 	hits float8 := 0;
 	wanted float8 := 0;
 BEGIN
-	FOR query IN EXECUTE format('SELECT embedding FROM %s', queries) LOOP
+	FOR query IN EXECUTE format('SELECT embedding::text FROM %s', queries) LOOP
+		nearest := format('SELECT id, embedding %1$s %2$L AS d FROM %3$s
+						   ORDER BY embedding %1$s %2$L LIMIT %4$s', op, query, data, k);
 		PERFORM by_index(false);
 		EXECUTE format('SELECT max(d) FROM (%s) AS nearest', nearest)
-			INTO farthest USING query, k;
+			INTO farthest;
 		PERFORM by_index(true);
 		IF wanted = 0 THEN
-			PERFORM assert_index(replace(replace(nearest, '$1', quote_literal(query)),
-										 '$2', k::text));
+			PERFORM assert_index(nearest);
 		END IF;
 		EXECUTE format('SELECT count(DISTINCT id) FROM (%s) AS nearest
-						WHERE d <= $3', nearest)
-			INTO found USING query, k, farthest;
+						WHERE d <= $1', nearest)
+			INTO found USING farthest;
 		hits := hits + found;
 		wanted := wanted + k;
 	END LOOP;
@@ -117,7 +118,7 @@ END $$;
 -- What is wrong with reading the index to its end, beginning at the query; no
 -- text if every row of the table comes once, and those come last that have no
 -- distance, NaN before NULL.
-CREATE FUNCTION reading_faults(data regclass, op text, query real[])
+CREATE FUNCTION reading_faults(data regclass, op text, query text)
 RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE

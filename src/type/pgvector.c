@@ -1,0 +1,181 @@
+/*-------------------------------------------------------------------------
+ *
+ * pgvector.c
+ *	  Reading the types of pgvector, and the operator classes on them.
+ *
+ * The extension togg_pgvector makes operator classes of the functions here.
+ * They know the bytes of a vector and of a halfvec, and need neither header
+ * nor library of pgvector:
+ *
+ *	+---------------+----------+--------------+------------------------------+
+ *	| varlena, 4 B  | dims 2 B | reserved 2 B | elements, float32 or float16 |
+ *	+---------------+----------+--------------+------------------------------+
+ *
+ * pgvector keeps the reserved field zero for a later format to tell itself by.
+ * A value that says it is of such a format, or whose size is not that of its
+ * dimensions, is refused: read as if it were of this one, it would be indexed
+ * at a place where it is not.
+ *
+ * pgvector refuses NaN and infinity, and a column's type modifier any other
+ * number of dimensions, before a value comes here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#include "kernel/kernel.h"
+#include "type/type.h"
+
+PG_FUNCTION_INFO_V1(togg_vector_l2_ops);
+PG_FUNCTION_INFO_V1(togg_vector_ip_ops);
+PG_FUNCTION_INFO_V1(togg_vector_cosine_ops);
+PG_FUNCTION_INFO_V1(togg_halfvec_l2_ops);
+PG_FUNCTION_INFO_V1(togg_halfvec_ip_ops);
+PG_FUNCTION_INFO_V1(togg_halfvec_cosine_ops);
+
+typedef struct PgvectorValue
+{
+	int32		vl_len_;		/* varlena header (do not touch directly!) */
+	int16		dims;
+	int16		reserved;
+	char		elements[FLEXIBLE_ARRAY_MEMBER];
+} PgvectorValue;
+
+#define PGVECTOR_HEADER		offsetof(PgvectorValue, elements)
+
+StaticAssertDecl(PGVECTOR_HEADER + sizeof(float) <= TG_VALUE_SIZE(1),
+				 "TG_VALUE_SIZE has room for the values of pgvector");
+
+/*
+ * The value behind a Datum, detoasted, if its layout is the one above.
+ */
+static const PgvectorValue *
+read_value(Datum datum, const char *type, Size element_size)
+{
+	const PgvectorValue *value = (PgvectorValue *) PG_DETOAST_DATUM(datum);
+	Size		size = VARSIZE(value);
+
+	if (unlikely(size < PGVECTOR_HEADER))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("value of type %s has a layout that togg does not know",
+						type),
+				 errdetail("The value has %zu bytes, fewer than the %zu of its header.",
+						   size, PGVECTOR_HEADER),
+				 errhint("Look for a version of togg that knows this version of pgvector.")));
+	if (unlikely(value->reserved != 0 ||
+				 value->dims < 1 || value->dims > TG_MAX_DIMS ||
+				 size != PGVECTOR_HEADER + value->dims * element_size))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("value of type %s has a layout that togg does not know",
+						type),
+				 errdetail("The value has %zu bytes, says %d for its dimensions, and %d where 0 is expected.",
+						   size, value->dims, value->reserved),
+				 errhint("Look for a version of togg that knows this version of pgvector.")));
+	return value;
+}
+
+static TgSpan
+vector_span(Datum datum)
+{
+	const PgvectorValue *value = read_value(datum, "vector", sizeof(float));
+	TgSpan		span;
+
+	span.values = (const float *) value->elements;
+	span.dims = value->dims;
+	return span;
+}
+
+static void
+vector_make(TgSpan span, void *value)
+{
+	PgvectorValue *vector = value;
+
+	SET_VARSIZE(vector, PGVECTOR_HEADER + sizeof(float) * span.dims);
+	vector->dims = span.dims;
+	vector->reserved = 0;
+	memcpy(vector->elements, span.values, sizeof(float) * span.dims);
+}
+
+static TgSpan
+halfvec_span(Datum datum)
+{
+	const PgvectorValue *value = read_value(datum, "halfvec", sizeof(uint16));
+	float	   *values = palloc(sizeof(float) * value->dims);
+	TgSpan		span;
+
+	tg_kernels->half_to_float((const uint16 *) value->elements, values,
+							  value->dims);
+	span.values = values;
+	span.dims = value->dims;
+	return span;
+}
+
+static void
+halfvec_make(TgSpan span, void *value)
+{
+	PgvectorValue *halfvec = value;
+
+	SET_VARSIZE(halfvec, PGVECTOR_HEADER + sizeof(uint16) * span.dims);
+	halfvec->dims = span.dims;
+	halfvec->reserved = 0;
+	tg_kernels->float_to_half(span.values, (uint16 *) halfvec->elements,
+							  span.dims);
+}
+
+/*
+ * Support functions 1 of the operator classes of vector and halfvec.
+ */
+Datum
+togg_vector_l2_ops(PG_FUNCTION_ARGS)
+{
+	static const TgOpclass opclass = {TG_METRIC_L2, vector_span, vector_make};
+
+	PG_RETURN_POINTER(&opclass);
+}
+
+Datum
+togg_vector_ip_ops(PG_FUNCTION_ARGS)
+{
+	static const TgOpclass opclass = {TG_METRIC_IP, vector_span, vector_make};
+
+	PG_RETURN_POINTER(&opclass);
+}
+
+Datum
+togg_vector_cosine_ops(PG_FUNCTION_ARGS)
+{
+	static const TgOpclass opclass = {TG_METRIC_COSINE, vector_span, vector_make};
+
+	PG_RETURN_POINTER(&opclass);
+}
+
+Datum
+togg_halfvec_l2_ops(PG_FUNCTION_ARGS)
+{
+	static const TgOpclass opclass = {TG_METRIC_L2, halfvec_span, halfvec_make};
+
+	PG_RETURN_POINTER(&opclass);
+}
+
+Datum
+togg_halfvec_ip_ops(PG_FUNCTION_ARGS)
+{
+	static const TgOpclass opclass = {TG_METRIC_IP, halfvec_span, halfvec_make};
+
+	PG_RETURN_POINTER(&opclass);
+}
+
+Datum
+togg_halfvec_cosine_ops(PG_FUNCTION_ARGS)
+{
+	static const TgOpclass opclass = {TG_METRIC_COSINE, halfvec_span, halfvec_make};
+
+	PG_RETURN_POINTER(&opclass);
+}
