@@ -133,8 +133,8 @@ SELECT compare(format('SELECT id, v <#> %L FROM grown ORDER BY 2', (SELECT array
 FROM unnest(ARRAY[50, 151]) AS i;
 RESET togg.ef_search;
 
--- A distance that pgvector computes is not computed once more by the executor
--- from the table's row: equal rows come one by one
+-- Equal rows are at one distance, which need not be computed from each: they come
+-- one by one
 CREATE TABLE equal_rows (id serial, v vector(3));
 INSERT INTO equal_rows (v) SELECT '[0.1,0.2,0.3]' FROM generate_series(1, 2000);
 INSERT INTO equal_rows (v) SELECT vec(i, 3)::vector FROM generate_series(1, 100) i;

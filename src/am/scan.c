@@ -82,7 +82,6 @@ typedef struct TgScanState
 	bool		null_distance;
 	ScanGraph	graph;
 	TgGeometry	geometry;
-	TgOperator	operator;		/* of a class with an operator not ours */
 	TgScoreTable table;
 	int			ef;
 	int64		taken;			/* results taken from the search */
@@ -144,7 +143,7 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 	if (unlikely(header->flags & TG_VERTEX_ROOT))
 	{
 		*live = graph->layer > 0;
-		*result = (TgResult) {graph->root_key, 0, view->id, header->below};
+		*result = (TgResult) {graph->root_key, 0, view->id, false, header->below};
 		return graph->root_key;
 	}
 	key = tg_query_distance(&graph->query,
@@ -152,6 +151,7 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 							tg_slot_stored(header), &distance, &error);
 	result->distance = distance - error;
 	result->error = 2 * error;
+	result->rounded = header->error > 0;
 	*live = header->layer == graph->layer &&
 		!(header->flags & TG_VERTEX_DEAD);
 	if (unlikely(header->layer > 0))
@@ -300,7 +300,7 @@ find_entry(TgScanState *state, const TgIndex *info)
  */
 static void
 start_search(IndexScanDesc scan, const TgIndex *info,
-			 const TgOperator *operator, TgSpan span)
+			 const TgOpclass *opclass, TgSpan span)
 {
 	TgScanState  *state = scan->opaque;
 	TgOptions	options = tg_options_get(scan->indexRelation);
@@ -313,7 +313,7 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 	state->geometry = info->geometry;
 	tg_embed_query(&info->geometry, span.values, inner);
 	tg_query_init(&state->graph.query, &state->geometry, info->layout.storage,
-				  operator, span.values, inner);
+				  opclass->foreign_operator, span.values, inner);
 	tg_rotate(&info->rotation, inner, rotated);
 	for (int i = 0; i < dims; i++)
 		rotated[i] -= info->root_rotated[i];
@@ -332,27 +332,6 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 	tg_search_add_entry(state->search, entry);
 	tg_search_run(state->search);
 	state->phase = PHASE_GRAPH;
-}
-
-/*
- * The distance operator of the query, given its vector as a detoasted Datum.
- */
-static const TgOperator *
-init_operator(IndexScanDesc scan, const TgOpclass *opclass, Datum query,
-			  int dims)
-{
-	TgScanState *state = scan->opaque;
-	ScanKey		key = &scan->orderByData[0];
-
-	if (opclass->make == NULL)
-		return NULL;
-	state->operator.opclass = opclass;
-	state->operator.function = &key->sk_func;
-	state->operator.collation = key->sk_collation;
-	state->operator.query = query;
-	state->operator.value = palloc(TG_VALUE_SIZE(dims));
-	state->operator.elements = palloc(sizeof(float) * dims);
-	return &state->operator;
 }
 
 /*
@@ -404,8 +383,7 @@ start_query(IndexScanDesc scan)
 		!(scan->orderByData[0].sk_flags & SK_ISNULL))
 	{
 		const TgOpclass *opclass = tg_opclass_get(index);
-		Datum		query = PointerGetDatum(PG_DETOAST_DATUM(scan->orderByData[0].sk_argument));
-		TgSpan		span = opclass->span(query);
+		TgSpan		span = opclass->span(scan->orderByData[0].sk_argument);
 		int			dims;
 
 		tg_check_finite(span);
@@ -419,9 +397,7 @@ start_query(IndexScanDesc scan)
 			if (tg_rankable(opclass, span))
 			{
 				state->ranked = true;
-				start_search(scan, info,
-							 init_operator(scan, opclass, query, span.dims),
-							 span);
+				start_search(scan, info, opclass, span);
 				return;
 			}
 		}
@@ -434,7 +410,7 @@ start_query(IndexScanDesc scan)
  */
 static void
 load_vertex(TgScanState *state, TgVertexId id, uint64 payload, double lower,
-			double width, bool recheck)
+			bool rounded, bool recheck)
 {
 	if (payload == PAYLOAD_MANY)
 		state->ntids = tg_tids_collect(&state->graph.reader, id, &state->tids,
@@ -455,7 +431,7 @@ load_vertex(TgScanState *state, TgVertexId id, uint64 payload, double lower,
 	state->isnull = state->null_distance;
 
 	/* Vectors that rounding made equal share a vertex, but not a distance. */
-	state->recheck = recheck || (width > 0 && state->ntids > 1);
+	state->recheck = recheck || (rounded && state->ntids > 1);
 }
 
 /*
@@ -605,7 +581,7 @@ next_of_graph(IndexScanDesc scan)
 	state->taken++;
 	next = tg_search_peek(search);
 	load_vertex(state, result.id, result.payload, result.distance,
-				result.error,
+				result.rounded,
 				needs_recheck(state, result.distance, result.error,
 							  next != NULL, next ? next->distance : 0));
 	return true;
@@ -631,7 +607,7 @@ next_of_sweep(IndexScanDesc scan)
 	id = (TgVertexId) DatumGetInt64(slot_getattr(slot, SORT_ID, &isnull));
 
 	/* What comes next is not known: any width is reason to recheck. */
-	load_vertex(state, id, PAYLOAD_MANY, lower, width,
+	load_vertex(state, id, PAYLOAD_MANY, lower, width > 0,
 				needs_recheck(state, lower, width, true, lower));
 	return true;
 }

@@ -118,7 +118,8 @@ typedef struct TgResult
 	double		distance;		/* exact up to error, as SQL returns it */
 	double		error;			/* bound on |distance - true distance| */
 	TgVertexId	id;
-	uint64		payload;		/* the graph's own, e.g. a row's address */
+	bool		rounded;		/* the graph's own: was the vector, when stored? */
+	uint64		payload;		/* likewise, e.g. a row's address */
 } TgResult;
 
 /* Cost of a search, in things that can be counted. */

@@ -138,7 +138,7 @@ tg_check_same_dims(TgSpan a, TgSpan b)
 Datum
 togg_array_l2_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_L2, tg_array_span, NULL};
+	static const TgOpclass opclass = {TG_METRIC_L2, tg_array_span, false};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -146,7 +146,7 @@ togg_array_l2_ops(PG_FUNCTION_ARGS)
 Datum
 togg_array_ip_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_IP, tg_array_span, NULL};
+	static const TgOpclass opclass = {TG_METRIC_IP, tg_array_span, false};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -154,7 +154,7 @@ togg_array_ip_ops(PG_FUNCTION_ARGS)
 Datum
 togg_array_cosine_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_COSINE, tg_array_span, NULL};
+	static const TgOpclass opclass = {TG_METRIC_COSINE, tg_array_span, false};
 
 	PG_RETURN_POINTER(&opclass);
 }

@@ -57,7 +57,7 @@ tg_rankable(const TgOpclass *opclass, TgSpan span)
 {
 	if (opclass->metric != TG_METRIC_COSINE)
 		return true;
-	if (opclass->make != NULL)
+	if (opclass->foreign_operator)
 	{
 		float		norm2 = tg_kernels->dot(span.values, span.values, span.dims);
 
@@ -265,14 +265,14 @@ tg_embed_query(const TgGeometry *geometry, const float *values, float *inner)
 
 void
 tg_query_init(TgQuery *query, const TgGeometry *geometry, TgStorage storage,
-			  const TgOperator *operator, const float *values,
+			  bool foreign_operator, const float *values,
 			  const float *inner)
 {
 	int			dims = geometry->dims;
 
 	query->geometry = geometry;
 	query->storage = storage;
-	query->operator = operator;
+	query->foreign_operator = foreign_operator;
 	query->values = values;
 	query->inner = inner;
 	query->norm2 = tg_kernels->dot(values, values, dims);
@@ -284,26 +284,7 @@ tg_query_init(TgQuery *query, const TgGeometry *geometry, TgStorage storage,
 	 * about n / 16 roundings; both the index's sum and SQL's are.  An operator
 	 * that is not ours may sum one term after the other.
 	 */
-	query->slack = (dims / 8 + 16 + (operator ? dims : 0)) * FLT_EPSILON;
-}
-
-/*
- * What an operator that is not ours returns for a vector stored as it is.
- */
-static double
-operator_distance(const TgQuery *query, const void *bytes)
-{
-	const TgOperator *operator = query->operator;
-	TgSpan		span = {operator->elements, query->geometry->dims};
-	double		distance;
-
-	tg_unstore(query->geometry, query->storage, bytes, operator->elements);
-	operator->opclass->make(span, operator->value);
-	distance = DatumGetFloat8(FunctionCall2Coll(operator->function,
-												operator->collation,
-												PointerGetDatum(operator->value),
-												operator->query));
-	return isnan(distance) ? INFINITY : distance;
+	query->slack = (dims / 8 + 16 + (foreign_operator ? dims : 0)) * FLT_EPSILON;
 }
 
 /*
@@ -378,7 +359,7 @@ static double
 distance_error(const TgQuery *query, TgStored stored, double distance)
 {
 	/* What products lose that underflow. */
-	double		lost = query->geometry->dims * (double) FLT_MIN * FLT_EPSILON;
+	double		lost = query->geometry->dims * (double) FLT_MIN;
 	double		length;
 
 	switch (query->geometry->metric)
@@ -386,10 +367,10 @@ distance_error(const TgQuery *query, TgStored stored, double distance)
 		case TG_METRIC_L2:
 			return stored.error + query->slack * distance + sqrt(lost);
 		case TG_METRIC_IP:
-			length = sqrt(stored.norm2) + stored.error;
+			length = sqrt(stored.norm2 + lost) + stored.error;
 
 			/* Only our own operator knows how to go on beyond float32. */
-			if (query->operator && !(query->norm * length < SUM_MAX))
+			if (query->foreign_operator && !(query->norm * length < SUM_MAX))
 				return INFINITY;
 			return query->norm * (stored.error + query->slack * length) + lost;
 		case TG_METRIC_COSINE:
@@ -405,11 +386,9 @@ tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
 	const TgGeometry *geometry = query->geometry;
 	double		key = 0;
 
-	if (query->operator && stored.error == 0)
-		*distance = operator_distance(query, bytes);
-	else
-		*distance = kernel_distance(query, bytes, stored);
-	*error = stored.error > 0 ? distance_error(query, stored, *distance) : 0;
+	*distance = kernel_distance(query, bytes, stored);
+	*error = stored.error > 0 || query->foreign_operator ?
+		distance_error(query, stored, *distance) : 0;
 
 	switch (geometry->metric)
 	{

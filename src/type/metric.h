@@ -88,26 +88,13 @@ extern void tg_embed_query(const TgGeometry *geometry, const float *values,
 						   float *inner);
 
 /*
- * A distance operator that is not ours; see TgOpclass.make.
- */
-typedef struct TgOperator
-{
-	const TgOpclass *opclass;
-	FmgrInfo   *function;
-	Oid			collation;
-	Datum		query;			/* its right argument, detoasted */
-	void	   *value;			/* room for the left: TG_VALUE_SIZE(dims) */
-	float	   *elements;		/* [dims], to make it of */
-} TgOperator;
-
-/*
  * A query's side of exact distances.
  */
 typedef struct TgQuery
 {
 	const TgGeometry *geometry;
 	TgStorage	storage;
-	const TgOperator *operator; /* NULL: tg_distance() */
+	bool		foreign_operator;	/* see TgOpclass */
 	const float *values;		/* [dims], the user's own */
 	const float *inner;			/* [inner_dims], by tg_embed_query() */
 	float		norm2;
@@ -117,14 +104,14 @@ typedef struct TgQuery
 } TgQuery;
 
 extern void tg_query_init(TgQuery *query, const TgGeometry *geometry,
-						  TgStorage storage, const TgOperator *operator,
+						  TgStorage storage, bool foreign_operator,
 						  const float *values, const float *inner);
 
 /*
  * Exact distance to a stored vector: returns the key in the inner space, and
- * in *distance and *error what the distance operator would return for the true
- * vector and a bound on the difference (0 where the stored vector is the true
- * one).  Where that would be NaN, *distance is infinity.
+ * in *distance and *error what tg_distance() returns for the stored vector, and a
+ * bound on how far the distance operator's result for the true vector is from
+ * that (0 where both vectors and both sums are the same).
  */
 extern float tg_query_distance(const TgQuery *query, const void *bytes,
 							   TgStored stored, double *distance,

@@ -48,9 +48,6 @@ typedef struct PgvectorValue
 
 #define PGVECTOR_HEADER		offsetof(PgvectorValue, elements)
 
-StaticAssertDecl(PGVECTOR_HEADER + sizeof(float) <= TG_VALUE_SIZE(1),
-				 "TG_VALUE_SIZE has room for the values of pgvector");
-
 /*
  * The value behind a Datum, detoasted, if its layout is the one above.
  */
@@ -92,17 +89,6 @@ vector_span(Datum datum)
 	return span;
 }
 
-static void
-vector_make(TgSpan span, void *value)
-{
-	PgvectorValue *vector = value;
-
-	SET_VARSIZE(vector, PGVECTOR_HEADER + sizeof(float) * span.dims);
-	vector->dims = span.dims;
-	vector->reserved = 0;
-	memcpy(vector->elements, span.values, sizeof(float) * span.dims);
-}
-
 static TgSpan
 halfvec_span(Datum datum)
 {
@@ -117,25 +103,13 @@ halfvec_span(Datum datum)
 	return span;
 }
 
-static void
-halfvec_make(TgSpan span, void *value)
-{
-	PgvectorValue *halfvec = value;
-
-	SET_VARSIZE(halfvec, PGVECTOR_HEADER + sizeof(uint16) * span.dims);
-	halfvec->dims = span.dims;
-	halfvec->reserved = 0;
-	tg_kernels->float_to_half(span.values, (uint16 *) halfvec->elements,
-							  span.dims);
-}
-
 /*
  * Support functions 1 of the operator classes of vector and halfvec.
  */
 Datum
 togg_vector_l2_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_L2, vector_span, vector_make};
+	static const TgOpclass opclass = {TG_METRIC_L2, vector_span, true};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -143,7 +117,7 @@ togg_vector_l2_ops(PG_FUNCTION_ARGS)
 Datum
 togg_vector_ip_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_IP, vector_span, vector_make};
+	static const TgOpclass opclass = {TG_METRIC_IP, vector_span, true};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -151,7 +125,7 @@ togg_vector_ip_ops(PG_FUNCTION_ARGS)
 Datum
 togg_vector_cosine_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_COSINE, vector_span, vector_make};
+	static const TgOpclass opclass = {TG_METRIC_COSINE, vector_span, true};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -159,7 +133,7 @@ togg_vector_cosine_ops(PG_FUNCTION_ARGS)
 Datum
 togg_halfvec_l2_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_L2, halfvec_span, halfvec_make};
+	static const TgOpclass opclass = {TG_METRIC_L2, halfvec_span, true};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -167,7 +141,7 @@ togg_halfvec_l2_ops(PG_FUNCTION_ARGS)
 Datum
 togg_halfvec_ip_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_IP, halfvec_span, halfvec_make};
+	static const TgOpclass opclass = {TG_METRIC_IP, halfvec_span, true};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -175,7 +149,7 @@ togg_halfvec_ip_ops(PG_FUNCTION_ARGS)
 Datum
 togg_halfvec_cosine_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_COSINE, halfvec_span, halfvec_make};
+	static const TgOpclass opclass = {TG_METRIC_COSINE, halfvec_span, true};
 
 	PG_RETURN_POINTER(&opclass);
 }

@@ -6,9 +6,9 @@
  *
  * The access method never looks inside a value itself: an operator class
  * names, as its support function 1, a function that returns a TgOpclass, and
- * that struct says which metric ranks the values, how to read one and, where the
- * distance operator is not this library's, how to make one.  A new column type
- * needs a TgOpclass and SQL, nothing else.
+ * that struct says which metric ranks the values, how to read one, and whether
+ * the distance operator is this library's.  A new column type needs a TgOpclass
+ * and SQL, nothing else.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,17 +49,12 @@ typedef struct TgOpclass
 	TgSpan		(*span) (Datum value);
 
 	/*
-	 * NULL if tg_distance() is what the distance operator computes.  Any other
-	 * operator adds up in an order of its own, to other last digits, or to
-	 * infinity or NaN where float32 ends; so it is called where its result
-	 * matters.  For that, this makes a value of elements that were read from
-	 * one, in TG_VALUE_SIZE(dims) bytes.
+	 * Is the distance operator another than tg_distance()?  It adds up in an
+	 * order of its own then, to other last digits, or to infinity or NaN where
+	 * float32 ends.
 	 */
-	void		(*make) (TgSpan span, void *value);
+	bool		foreign_operator;
 } TgOpclass;
-
-/* Most bytes of a value of so many dimensions. */
-#define TG_VALUE_SIZE(dims)		(16 + sizeof(float) * (dims))
 
 /* Span of a real[]; see TgOpclass.span. */
 extern TgSpan tg_array_span(Datum value);
