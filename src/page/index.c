@@ -217,20 +217,30 @@ tg_index_layers(const TgIndex *info)
 	return info->meta.graph == TG_GRAPH_HNSW ? TG_MAX_LAYERS : 1;
 }
 
+/*
+ * Set the root's vectors from its slot, and see that each layer has its root.
+ */
 static void
 index_load_root(TgIndex *info, Relation index)
 {
 	TgReader	reader;
-	const TgSlotHeader *header;
 
 	tg_reader_init(&reader, index, &info->layout);
-	header = tg_reader_open_slot(&reader, info->meta.root);
-	if (header->kind != TG_SLOT_VERTEX || !(header->flags & TG_VERTEX_ROOT))
-		tg_report_corruption(index, tg_id_stripe(&info->layout, info->meta.root),
-							 "Slot %u is not the root.", info->meta.root);
-	tg_index_set_root(info, tg_reader_vector(&reader, info->meta.root),
-					  header->norm2);
-	reader.graph.close(&reader.graph);
+	for (int layer = 0; layer < tg_index_layers(info); layer++)
+	{
+		TgVertexId	root = tg_index_root(info, layer);
+		const TgSlotHeader *header = tg_reader_open_slot(&reader, root);
+
+		if (header->kind != TG_SLOT_VERTEX || header->layer != layer ||
+			!(header->flags & TG_VERTEX_ROOT))
+			tg_report_corruption(index, tg_id_stripe(&info->layout, root),
+								 "Slot %u is not the root of layer %d.",
+								 root, layer);
+		if (layer == 0)
+			tg_index_set_root(info, tg_reader_vector(&reader, root),
+							  header->norm2);
+		reader.graph.close(&reader.graph);
+	}
 	tg_reader_free(&reader);
 }
 

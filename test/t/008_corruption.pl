@@ -18,6 +18,11 @@ use constant {
 	SPECIAL => 8184,    # TgPageOpaque
 	PAGE_OF_TIDS => 4,
 	META_WORDS => 24,
+	META_ROOT => 10,
+	META_GRAPH => 14,
+	META_UPPER_ROOTS => 16,
+	SLOT_HEADER => 40,
+	NO_SLOT => 0xFFFFFFFF,
 	FORMAT_VERSION => 28
 };
 
@@ -29,7 +34,7 @@ ignore_checksum_failure = on
 CONF
 
 #
-# Tables, one for each damage that is done: copies of three kinds.
+# Tables, one for each damage that is done: copies of some kinds.
 #
 
 my %kinds = (
@@ -37,7 +42,11 @@ my %kinds = (
 	# Lists and vectors of several pages.
 	long => [ 1200, 30, 'm = 64' ],
 	# Chains of heap TIDs.
-	alike => [ 3, 1, 'm = 16' ]);
+	alike => [ 3, 1, 'm = 16' ],
+	# Upper layers, no codes.
+	layers => [ 8, 300, 'm = 4, graph = hnsw, bits = 0' ],
+	# Lists divided by a dimension.
+	split => [ 8, 300, 'm = 16, guide = kdtree' ]);
 
 for my $kind (sort keys %kinds)
 {
@@ -107,8 +116,106 @@ for my $word (0 .. META_WORDS - 1)
 	}
 }
 
+# What it says of the graph, of the guide's interval, and of upper layers.
+for my $kind ('layers', 'split')
+{
+	for my $word (META_GRAPH .. META_UPPER_ROOTS + 2)
+	{
+		for my $value (0, 1, 2, 0x10000, 0x10002, 0x20001, 7, 299,
+			0x7FC00000, 0x7FFFFFF0, NO_SLOT)
+		{
+			damage($kind,
+				sprintf('%s: metapage word %d = %08X', $kind, $word, $value),
+				sub { overwrite($_[0], PAGE_HEADER + 4 * $word, pack 'V', $value) });
+		}
+	}
+}
+for my $layer (1 .. 3)
+{
+	damage('layers', "layers: the root is that of layer $layer",
+		sub {
+			my @roots = map { substr ${ $_[0] }, PAGE_HEADER + 4 * $_, 4 }
+			  (META_ROOT, META_UPPER_ROOTS .. META_UPPER_ROOTS + 2);
+
+			overwrite($_[0], PAGE_HEADER + 4 * META_ROOT, $roots[$layer]);
+		});
+	damage('layers', "layers: the root of layer $layer is that of another",
+		sub {
+			my @roots = map { substr ${ $_[0] }, PAGE_HEADER + 4 * $_, 4 }
+			  (META_ROOT, META_UPPER_ROOTS .. META_UPPER_ROOTS + 2);
+
+			overwrite($_[0], PAGE_HEADER + 4 * (META_UPPER_ROOTS + $layer - 1),
+				$roots[ $layer - 1 ]);
+		});
+}
+
+# Vertices without further heap TIDs, by what their headers begin with; offsets
+# are those of TgSlotHeader.
+sub damage_vertices
+{
+	my ($kind, $name, $of, $offset, $bytes) = @_;
+
+	damage($kind, "$kind: $name", sub {
+		my $file = $_[0];
+		my $count = 0;
+
+		for (my $at = BLOCK + PAGE_HEADER; $at + SLOT_HEADER < length $$file; $at += 4)
+		{
+			my ($slot_kind, $flags, $degree, $nclusters, $layer, $next) =
+			  unpack 'C C v C C x10 V', substr $$file, $at, SLOT_HEADER;
+
+			next if $slot_kind != 1 || $flags > 3 || $degree == 0 || $degree > 64;
+			next if $next != NO_SLOT || !$of->($nclusters, $layer);
+			overwrite($file, $at + $offset, $bytes);
+			$at += SLOT_HEADER;
+			$count++;
+		}
+		die "$kind: no vertex is damaged" if $count == 0;
+	});
+	return;
+}
+
+my $is_upper = sub { $_[1] > 0 };
+my $is_lower = sub { $_[1] == 0 };
+my $is_split = sub { $_[0] == 2 };
+
+for my $layer (0, 1, 3, 4, 255)
+{
+	damage_vertices('layers', "upper layers are $layer", $is_upper, 5, chr $layer);
+	damage_vertices('layers', "the lowest layer is $layer", $is_lower, 5, chr $layer);
+	damage_vertices('split', "there is a layer $layer", $is_lower, 5, chr $layer);
+}
+for my $below (0, 1, 17, 100_000, 0x7FFFFFF0, NO_SLOT)
+{
+	damage_vertices('layers', "what is above is above $below",
+		$is_upper, 20, pack('V', $below));
+}
+for my $nclusters (1, 3, 8, 9, 33, 255)
+{
+	damage_vertices('layers', "$nclusters clusters", $is_lower, 4, chr $nclusters);
+	damage_vertices('split', "$nclusters clusters", $is_split, 4, chr $nclusters);
+	damage_vertices('layers', "$nclusters clusters of one neighbour",
+		$is_lower, 2, pack('v C', 1, $nclusters));
+}
+for my $dim (1, 7, 8, 9, 1000, 65535)
+{
+	damage_vertices('split', "split by dimension $dim", $is_split, 34,
+		pack('v', $dim));
+}
+for my $sides ([ 255, 0 ], [ 0, 255 ], [ 255, 255 ], [ 0, 0 ])
+{
+	damage_vertices('split', "sides @$sides", $is_split, 32, pack('C C', @$sides));
+}
+for my $bits (0x7FC00000, 0x7F800000, 0xFF800000, 0xBF800000)
+{
+	damage_vertices('split', sprintf('a split at %08X', $bits), $is_split, 20,
+		pack('V', $bits));
+	damage_vertices('split', sprintf('a split with a band of %08X', $bits),
+		$is_split, 36, pack('V', $bits));
+}
+
 # Slot 0 of the first page of vertices: header and list, piece by piece.
-for my $kind ('small', 'long', 'alike')
+for my $kind ('small', 'long', 'alike', 'layers')
 {
 	for my $byte (0 .. 39)
 	{
