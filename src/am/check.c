@@ -18,6 +18,7 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/index.h"
 #include "fmgr.h"
@@ -41,7 +42,7 @@ typedef struct CheckState
 	BlockNumber nblocks;
 	uint8	   *slots;			/* [nblocks * stripe_slots], flags below */
 	bloom_filter *tids;			/* of all rows, for heapallindexed */
-	int64		ntids;
+	bool		skip_killed;	/* scans do not return what is killed */
 } CheckState;
 
 #define SEEN_VERTEX		0x01
@@ -100,12 +101,14 @@ check_tids(CheckState *state, TgVertexId id, const TgSlotHeader *header)
 		return;
 	for (int i = 0; i < header->ntids; i++)
 	{
-		if (!ItemPointerIsValid(&tids[i]))
+		ItemPointerData tid = tg_tid_get(&tids[i]);
+
+		if (!ItemPointerIsValid(&tid))
 			report_slot(state, id, "has an invalid heap TID");
-		else if (state->tids)
-			bloom_add_element(state->tids, (unsigned char *) &tids[i],
+		else if (state->tids &&
+				 !(state->skip_killed && tg_tid_is_killed(&tids[i])))
+			bloom_add_element(state->tids, (unsigned char *) &tid,
 							  sizeof(ItemPointerData));
-		state->ntids++;
 	}
 }
 
@@ -287,7 +290,8 @@ has_visible_row(CheckState *state, TgVertexId id)
 {
 	ItemPointerData *tids = NULL;
 	int64		capacity = 0;
-	int64		n = tg_tids_collect(&state->reader, id, &tids, &capacity);
+	int64		n = tg_tids_collect(&state->reader, id, state->skip_killed,
+									&tids, &capacity);
 	bool		visible = false;
 
 	for (int64 i = 0; i < n && !visible; i++)
@@ -398,6 +402,7 @@ togg_check(PG_FUNCTION_ARGS)
 	state.tg = tg_index_copy(tg_index_get(state.index));
 	state.nblocks = RelationGetNumberOfBlocks(state.index);
 	state.snapshot = RegisterSnapshot(GetLatestSnapshot());
+	state.skip_killed = !TransactionStartedDuringRecovery();
 	if (heapallindexed)
 		state.tids = bloom_create(Max(state.index->rd_rel->reltuples, 1000),
 								  maintenance_work_mem, 0);
@@ -406,7 +411,9 @@ togg_check(PG_FUNCTION_ARGS)
 		check_graph(&state);
 	for (int kind = 0; kind < TG_UNRANKED_KINDS; kind++)
 	{
-		int64		n = tg_unranked_collect(state.index, kind, &tids, &capacity);
+		int64		n = tg_unranked_collect(state.index, kind,
+											state.skip_killed, &tids,
+											&capacity);
 
 		for (int64 i = 0; i < n && state.tids; i++)
 			bloom_add_element(state.tids, (unsigned char *) &tids[i],

@@ -160,7 +160,8 @@ togg_index_info(PG_FUNCTION_ARGS)
 	if (tg->meta.dims > 0)
 		count_slots(index, tg, &counts);
 	for (int kind = 0; kind < TG_UNRANKED_KINDS; kind++)
-		counts.unranked += tg_unranked_collect(index, kind, &tids, &capacity);
+		counts.unranked += tg_unranked_collect(index, kind, false, &tids,
+											   &capacity);
 	rows = counts.rows + counts.unranked;
 
 	values[0] = Int32GetDatum(tg->meta.version);

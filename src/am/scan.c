@@ -31,6 +31,7 @@
 #include <math.h>
 
 #include "access/relscan.h"
+#include "access/tableam.h"
 #include "access/tupdesc.h"
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_type_d.h"
@@ -69,6 +70,7 @@ typedef struct ScanGraph
 	TgQuery		query;
 	float		root_key;		/* the root is not a vector's image */
 	int			layer;			/* on which the search is */
+	bool		skip_killed;	/* leave out rows that are dead to all */
 } ScanGraph;
 
 typedef struct TgScanState
@@ -88,10 +90,15 @@ typedef struct TgScanState
 	Tuplesortstate *sort;		/* of the sweep */
 	TupleTableSlot *sort_slot;
 
-	/* Rows of the vertex that is being returned. */
+	/*
+	 * Rows of the vertex, or the unranked list, that is being returned.  Of
+	 * those returned, the ones found dead to all are kept at the front.
+	 */
+	TgVertexId	owner;
 	ItemPointerData *tids;
 	int64		ntids;
 	int64		next_tid;
+	int64		nkilled;
 	int64		tids_capacity;
 	double		distance;		/* of these rows: lower bound */
 	bool		recheck;
@@ -110,10 +117,12 @@ typedef struct TgScanState
 #define PAYLOAD_MANY		UINT64_MAX
 
 static inline uint64
-payload_from_tid(ItemPointer tid)
+payload_from_tid(const ItemPointerData *stored)
 {
-	return (uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16 |
-		ItemPointerGetOffsetNumberNoCheck(tid);
+	ItemPointerData tid = tg_tid_get(stored);
+
+	return (uint64) ItemPointerGetBlockNumberNoCheck(&tid) << 16 |
+		ItemPointerGetOffsetNumberNoCheck(&tid);
 }
 
 static inline void
@@ -121,6 +130,23 @@ payload_to_tid(uint64 payload, ItemPointer tid)
 {
 	ItemPointerSet(tid, (BlockNumber) (payload >> 16),
 				   (OffsetNumber) (payload & 0xFFFF));
+}
+
+/*
+ * Does the open vertex have rows to return or, on an upper layer, lead down?
+ */
+static bool
+is_live(const ScanGraph *graph)
+{
+	const TgSlotHeader *header = graph->reader.header;
+
+	if (header->layer != graph->layer || (header->flags & TG_VERTEX_DEAD))
+		return false;
+	if (header->layer > 0)
+		return true;
+	return !(header->flags & TG_VERTEX_ROOT) &&
+		!(graph->skip_killed &&
+		  tg_tids_all_killed(&graph->reader.layout, header));
 }
 
 /*
@@ -140,9 +166,9 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 	double		error;
 	float		key;
 
+	*live = is_live(graph);
 	if (unlikely(header->flags & TG_VERTEX_ROOT))
 	{
-		*live = graph->layer > 0;
 		*result = (TgResult) {graph->root_key, 0, view->id, false, header->below};
 		return graph->root_key;
 	}
@@ -152,8 +178,6 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 	result->distance = distance - error;
 	result->error = 2 * error;
 	result->rounded = header->error > 0;
-	*live = header->layer == graph->layer &&
-		!(header->flags & TG_VERTEX_DEAD);
 	if (unlikely(header->layer > 0))
 		result->payload = header->below;
 	else
@@ -221,6 +245,40 @@ tg_scan_stats(IndexScanDesc scan)
 }
 
 /*
+ * Is there no row at the address that anybody sees, or could see yet?
+ */
+static bool
+is_dead_to_all(const ItemPointerData *stored, void *arg)
+{
+	Relation	heap = arg;
+	ItemPointerData tid = *stored;
+	SnapshotData snapshot;
+
+	InitNonVacuumableSnapshot(snapshot, GlobalVisTestFor(heap));
+	return !table_index_fetch_tuple_check(heap, &tid, &snapshot, NULL);
+}
+
+/*
+ * Mark the rows that were found dead to all, for later scans to skip.
+ *
+ * No lock was held since their addresses were read: VACUUM may have removed
+ * one, and a new row of an equal vector taken its place in the table and here.
+ * So the table is asked again, under the lock of the page to be marked: as long
+ * as an address is in the index, no row but the one it was put in for is there.
+ */
+static void
+kill_rows(IndexScanDesc scan)
+{
+	TgScanState *state = scan->opaque;
+
+	if (state->nkilled > 0)
+		tg_tids_kill(scan->indexRelation, &state->graph.reader.layout,
+					 state->owner, state->tids, state->nkilled,
+					 is_dead_to_all, scan->heapRelation);
+	state->nkilled = 0;
+}
+
+/*
  * Report what the scan did, if it did anything, and drop what it held.
  */
 static void
@@ -230,6 +288,7 @@ end_query(IndexScanDesc scan)
 
 	if (state->phase == PHASE_START)
 		return;
+	kill_rows(scan);
 	tg_last_scan = query_stats(state);
 	state->past = tg_scan_stats(scan);
 	if (state->sort)
@@ -369,6 +428,8 @@ start_query(IndexScanDesc scan)
 	state->rows = 0;
 	state->ntids = 0;
 	state->next_tid = 0;
+	state->nkilled = 0;
+	state->graph.skip_killed = scan->ignore_killed_tuples;
 	state->upper = -INFINITY;
 
 	info = tg_index_get(index);
@@ -413,7 +474,8 @@ load_vertex(TgScanState *state, TgVertexId id, uint64 payload, double lower,
 			bool rounded, bool recheck)
 {
 	if (payload == PAYLOAD_MANY)
-		state->ntids = tg_tids_collect(&state->graph.reader, id, &state->tids,
+		state->ntids = tg_tids_collect(&state->graph.reader, id,
+									   state->graph.skip_killed, &state->tids,
 									   &state->tids_capacity);
 	else
 	{
@@ -426,6 +488,7 @@ load_vertex(TgScanState *state, TgVertexId id, uint64 payload, double lower,
 		payload_to_tid(payload, &state->tids[0]);
 		state->ntids = 1;
 	}
+	state->owner = id;
 	state->next_tid = 0;
 	state->distance = lower;
 	state->isnull = state->null_distance;
@@ -457,13 +520,15 @@ static bool
 may_widen(IndexScanDesc scan, int64 ef)
 {
 	TgScanState  *state = scan->opaque;
+	const TgSearch *search = state->search;
+	int64		room = ef + (search->room - search->ef);
 	double		slots = (double) RelationGetNumberOfBlocks(scan->indexRelation) *
 		state->graph.reader.layout.stripe_slots /
 		state->graph.reader.layout.stripe_pages;
 
-	return state->search->expanded.n >= state->search->ef &&
-		ef <= slots / SWEEP_SHARE &&
-		tg_search_memory(ef) <= (Size) work_mem * 1024;
+	return search->expanded.n >= search->width &&
+		room <= slots / SWEEP_SHARE &&
+		tg_search_memory(room) <= (Size) work_mem * 1024;
 }
 
 /* Columns of the sweep's sort. */
@@ -505,9 +570,7 @@ sweep_slot(TgScanState *state, TgVertexId id)
 		state->search->stats.distances++;
 	}
 	else
-		live = !(state->graph.reader.header->flags &
-				 (TG_VERTEX_ROOT | TG_VERTEX_DEAD)) &&
-			state->graph.reader.header->layer == 0;
+		live = is_live(&state->graph);
 	graph->close(graph);
 	result.id = id;
 	if (live)
@@ -568,16 +631,19 @@ next_of_graph(IndexScanDesc scan)
 	TgResult	result;
 	const TgResult *next;
 
-	/* Before a row would come from the pool's far end, make it larger. */
-	while (state->taken >= POOL_SHARE(state->ef))
+	/*
+	 * Before a row would come from the pool's far end, make it larger; also
+	 * where there is none left because most of the pool is dead.
+	 */
+	while (state->taken >= POOL_SHARE(state->ef) ||
+		   tg_search_peek(search) == NULL)
 	{
 		if (!may_widen(scan, (int64) state->ef * 2))
 			return false;
 		state->ef *= 2;
 		tg_search_widen(search, state->ef);
 	}
-	if (!tg_search_next(search, &result))
-		return false;
+	tg_search_next(search, &result);
 	state->taken++;
 	next = tg_search_peek(search);
 	load_vertex(state, result.id, result.payload, result.distance,
@@ -618,7 +684,9 @@ load_unranked(IndexScanDesc scan, TgUnranked kind)
 	TgScanState  *state = scan->opaque;
 
 	state->ntids = tg_unranked_collect(scan->indexRelation, kind,
-									   &state->tids, &state->tids_capacity);
+									   state->graph.skip_killed, &state->tids,
+									   &state->tids_capacity);
+	state->owner = TG_UNRANKED_OWNER(kind);
 	state->next_tid = 0;
 	state->recheck = false;
 	state->isnull = state->null_distance || kind == TG_UNRANKED_NULL;
@@ -665,12 +733,15 @@ tg_amgettuple(IndexScanDesc scan, ScanDirection dir)
 	old = MemoryContextSwitchTo(state->context);
 	if (state->phase == PHASE_START)
 		start_query(scan);
+	else if (scan->kill_prior_tuple)
+		state->tids[state->nkilled++] = state->tids[state->next_tid - 1];
 
 	while (state->next_tid >= state->ntids)
 	{
 		bool		loaded = false;
 
 		CHECK_FOR_INTERRUPTS();
+		kill_rows(scan);
 		switch (state->phase)
 		{
 			case PHASE_GRAPH:

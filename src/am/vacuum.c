@@ -69,6 +69,15 @@ is_dying(const TgSlotHeader *header)
 		!(header->flags & (TG_VERTEX_ROOT | TG_VERTEX_DEAD));
 }
 
+/* Does the table give up the row? */
+static bool
+is_removable(VacuumState *state, const ItemPointerData *stored)
+{
+	ItemPointerData tid = tg_tid_get(stored);
+
+	return state->callback(&tid, state->callback_state);
+}
+
 /*
  * Does any heap TID of the slot have to go?
  */
@@ -81,7 +90,7 @@ has_removable(VacuumState *state, const TgLayout *layout,
 	if (header->ntids == TG_TIDS_CLOSED)
 		return false;
 	for (int i = 0; i < header->ntids; i++)
-		if (state->callback(&tids[i], state->callback_state))
+		if (is_removable(state, &tids[i]))
 			return true;
 	return false;
 }
@@ -133,7 +142,7 @@ remove_tids(VacuumState *state, const TgLayout *layout, TgVertexId id)
 	tids = tg_slot_tids(layout, header);
 	for (int i = 0; i < header->ntids; i++)
 	{
-		if (state->callback(&tids[i], state->callback_state))
+		if (is_removable(state, &tids[i]))
 			state->stats->tuples_removed++;
 		else
 			tids[kept++] = tids[i];

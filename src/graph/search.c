@@ -33,6 +33,7 @@
 #include "graph/search.h"
 
 #include <float.h>
+#include <limits.h>
 #include <math.h>
 
 /* TgCandidate.part: what of a vertex is still to be expanded. */
@@ -46,6 +47,15 @@
 #define SIDE_LEFT		0
 #define SIDE_RIGHT		1
 #define SIDE_NEITHER	2
+
+/*
+ * Vertices without rows do not count against ef, up to so many times ef: where
+ * nearly all are such, a search must not walk the whole graph.
+ */
+#define ROWLESS_SHARE	16
+
+/* For each of them so many candidates are kept that would not be otherwise. */
+#define ROWLESS_RESERVE	4
 
 #define INITIAL_VISITED		1024
 #define INITIAL_CAPACITY	256
@@ -213,26 +223,33 @@ visited_grow(TgSearch *search)
 }
 
 /*
- * Set the pool's size; what is in it is lost if it has to grow.
+ * Work out the pool's size anew.
  */
 static void
-pool_set_ef(TgSearch *search, int ef)
+pool_set_room(TgSearch *search)
 {
-	TgCandidate *old = search->pool;
+	int			more = (int) Min((int64) search->nrowless,
+								 (int64) search->ef * ROWLESS_SHARE);
 
-	search->ef = ef;
-	if (ef <= search->pool_capacity)
+	search->width = search->ef + more;
+	search->room = search->ef + more * ROWLESS_RESERVE;
+}
+
+static void
+pool_reserve(TgSearch *search, int capacity)
+{
+	if (capacity <= search->pool_capacity)
 		return;
-	search->pool = tg_alloc_beside(old, sizeof(TgCandidate) * (Size) ef);
-	search->pool_capacity = ef;
-	tg_free(old);
+	search->pool = tg_realloc(search->pool,
+							  sizeof(TgCandidate) * (Size) capacity);
+	search->pool_capacity = capacity;
 }
 
 /* What an estimate must be below to enter the pool. */
 static inline float
 pool_limit(const TgSearch *search)
 {
-	return search->pool_size < search->ef ?
+	return search->pool_size < search->room ?
 		INFINITY : search->pool[search->pool_size - 1].key;
 }
 
@@ -243,9 +260,14 @@ pool_limit(const TgSearch *search)
 static inline void
 pool_insert(TgSearch *search, float key, TgVertexId id)
 {
-	TgCandidate *pool = search->pool;
+	TgCandidate *pool;
 	int			low = 0;
 	int			count = search->pool_size;
+
+	if (unlikely(search->pool_size == search->pool_capacity &&
+				 search->pool_size < search->room))
+		pool_reserve(search, search->room * 2);
+	pool = search->pool;
 
 	/* Branch-free upper bound. */
 	while (count > 0)
@@ -257,7 +279,7 @@ pool_insert(TgSearch *search, float key, TgVertexId id)
 		count = right ? count - half - 1 : half;
 	}
 
-	if (search->pool_size < search->ef)
+	if (search->pool_size < search->room)
 		search->pool_size++;
 	memmove(&pool[low + 1], &pool[low],
 			sizeof(TgCandidate) * (search->pool_size - 1 - low));
@@ -346,7 +368,10 @@ tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 	search->nresults = 0;
 	search->expanded.n = 0;
 	search->left_out.n = 0;
-	pool_set_ef(search, params.ef);
+	search->nrowless = 0;
+	search->ef = params.ef;
+	pool_set_room(search);
+	pool_reserve(search, search->room);
 	if (graph->shape.codes_size == 0 && search->visited_keys == NULL)
 		search->visited_keys =
 			tg_alloc_beside(search->visited, sizeof(float) *
@@ -361,7 +386,7 @@ tg_search_add_entry(TgSearch *search, TgVertexId id)
 	 * Being the only candidate it is expanded first, whatever its key; with
 	 * the largest it is also the first to leave a full pool.
 	 */
-	if (search->pool_size < search->ef && visited_add(search, id))
+	if (search->pool_size < search->room && visited_add(search, id))
 	{
 		pool_insert(search, FLT_MAX, id);
 		search->pool[search->pool_size - 1].part = PART_ENTRY;
@@ -499,6 +524,7 @@ is_open(const TgCandidate *candidate, bool guided)
 static inline bool
 advance(TgSearch *search, int limit, bool guided)
 {
+	limit = Min(limit, Min(search->width, search->pool_size));
 	while (search->cursor < limit &&
 		   !is_open(&search->pool[search->cursor], guided))
 		search->cursor++;
@@ -546,6 +572,13 @@ meet(TgSearch *search, const TgVertexView *view)
 	{
 		result.id = view->id;
 		results_add(search, &result);
+	}
+
+	/* (The entry, first of all, has a place of its own in the pool.) */
+	else if (search->expanded.n > 1 && key < pool_limit(search))
+	{
+		search->nrowless++;
+		pool_set_room(search);
 	}
 	return key;
 }
@@ -609,7 +642,7 @@ expand(TgSearch *search, bool guided)
 
 		offer_lanes(search, &block, lanes[b], &estimates[b * TG_BLOCK_LANES]);
 	}
-	if (graph->prefetch && advance(search, search->pool_size, guided))
+	if (graph->prefetch && advance(search, INT_MAX, guided))
 		graph->prefetch(graph, search->pool[search->cursor].id);
 	graph->close(graph);
 }
@@ -747,14 +780,15 @@ expand_plain(TgSearch *search, bool guided)
 }
 
 /*
- * Expand candidates until none of the best ones, width of them, is left.
+ * Expand candidates until none of the best ones, limit of them at most, is
+ * left.
  */
 static void
-expand_best(TgSearch *search, int width, bool guided)
+expand_best(TgSearch *search, int limit, bool guided)
 {
 	bool		plain = search->graph->shape.codes_size == 0;
 
-	while (advance(search, Min(width, search->pool_size), guided))
+	while (advance(search, limit, guided))
 	{
 		tg_check_interrupts();
 		if (unlikely(search->graph->ahead > 0))
@@ -771,10 +805,10 @@ tg_search_run(TgSearch *search)
 {
 	if (search->routing != TG_ROUTING_GREEDY)
 	{
-		int			width = search->routing == TG_ROUTING_TWO_STAGE &&
-			search->stage1_width > 0 ? search->stage1_width : search->ef;
+		int			limit = search->routing == TG_ROUTING_TWO_STAGE &&
+			search->stage1_width > 0 ? search->stage1_width : INT_MAX;
 
-		expand_best(search, width, true);
+		expand_best(search, limit, true);
 		search->cursor = 0;
 	}
 	if (search->routing != TG_ROUTING_GUIDED)
@@ -782,7 +816,7 @@ tg_search_run(TgSearch *search)
 		for (int i = 0; i < search->left_out.n; i++)
 			offer(search, search->left_out.items[i].key,
 				  search->left_out.items[i].id);
-		expand_best(search, search->ef, false);
+		expand_best(search, INT_MAX, false);
 	}
 }
 
@@ -802,9 +836,11 @@ tg_search_widen(TgSearch *search, int ef)
 
 	qsort(search->expanded.items, search->expanded.n, sizeof(TgKeyed),
 		  compare_expanded);
-	pool_set_ef(search, ef);
+	search->ef = ef;
+	pool_set_room(search);
+	pool_reserve(search, search->room);
 	visited_clear(search);
-	search->pool_size = Min(search->expanded.n, ef);
+	search->pool_size = Min(search->expanded.n, search->room);
 	search->cursor = 0;
 	search->stats.widenings++;
 	for (int i = 0; i < search->expanded.n; i++)
@@ -822,7 +858,7 @@ tg_search_widen(TgSearch *search, int ef)
 			search->pool[i].read_ahead = false;
 		}
 	}
-	expand_best(search, ef, false);
+	expand_best(search, INT_MAX, false);
 }
 
 void

@@ -222,9 +222,15 @@ typedef struct TgSearch
 	TgRouting	routing;
 	int			stage1_width;
 
-	/* The pool: the ef best candidates seen, in ascending order of key. */
+	/*
+	 * The pool: the best candidates seen, in ascending order of key.  The first
+	 * width of them are to be expanded: ef, and as many as turned out to have
+	 * no rows.  Where there are such, it has room for some to take their place.
+	 */
 	TgCandidate *pool;
 	int			ef;
+	int			width;
+	int			room;
 	int			pool_capacity;
 	int			pool_size;
 	int			cursor;			/* nothing before it is unexpanded */
@@ -246,6 +252,7 @@ typedef struct TgSearch
 	 * codes, all visited), for widening and for the final sweep.
 	 */
 	TgKeyedArray expanded;
+	int			nrowless;		/* of these, without rows, but near enough */
 
 	/* With codes: what stage 1 left out, for stage 2 to offer to the pool. */
 	TgKeyedArray left_out;

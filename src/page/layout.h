@@ -117,6 +117,15 @@ typedef enum TgSlotKind
 /* ntids of a slot that VACUUM is about to unlink: looks full to all others. */
 #define TG_TIDS_CLOSED			0xFFFF
 
+/*
+ * In the offset number of a heap TID: a scan found that no snapshot of the
+ * primary will see the row.  Offset numbers leave the bit free.
+ */
+#define TG_TID_KILLED			0x8000
+
+StaticAssertDecl(MaxOffsetNumber < TG_TID_KILLED,
+				 "offset numbers must leave a bit of heap TIDs free");
+
 #define TG_VERTEX_ROOT		0x01	/* where searches start; has no rows */
 #define TG_VERTEX_DEAD		0x02	/* no rows left; still routes searches */
 

@@ -133,6 +133,22 @@ tg_slot_tids(const TgLayout *layout, const TgSlotHeader *header)
 						   sizeof(TgSlotHeader) : layout->tids_offset));
 }
 
+static inline bool
+tg_tid_is_killed(const ItemPointerData *stored)
+{
+	return (stored->ip_posid & TG_TID_KILLED) != 0;
+}
+
+/* A heap TID of a slot, as the table knows it. */
+static inline ItemPointerData
+tg_tid_get(const ItemPointerData *stored)
+{
+	ItemPointerData tid = *stored;
+
+	tid.ip_posid &= ~TG_TID_KILLED;
+	return tid;
+}
+
 /* ---------- list.c: neighbour lists in a list part ---------- */
 
 /* Code of a neighbour, ready to be put in a lane. */
@@ -305,12 +321,31 @@ extern void tg_unranked_add(Relation index, TgUnranked kind, ItemPointer tid);
 
 /*
  * All heap TIDs of a vertex, or of an unranked list, into *tids (palloc'd,
- * grown as needed; *capacity tells its size).  Returns how many.
+ * grown as needed; *capacity tells its size), or only those that are not
+ * killed.  Returns how many.
  */
 extern int64 tg_tids_collect(TgReader *reader, TgVertexId id,
-							 ItemPointerData **tids, int64 *capacity);
+							 bool skip_killed, ItemPointerData **tids,
+							 int64 *capacity);
 extern int64 tg_unranked_collect(Relation index, TgUnranked kind,
-								 ItemPointerData **tids, int64 *capacity);
+								 bool skip_killed, ItemPointerData **tids,
+								 int64 *capacity);
+
+/* Are all rows of an open vertex killed? */
+extern bool tg_tids_all_killed(const TgLayout *layout,
+							   const TgSlotHeader *header);
+
+/*
+ * Mark those of tids[n], which is sorted by this, as killed that are still
+ * with their owner and of which is_dead() says, under the lock of their page,
+ * that nobody sees a row there.  layout is that of vertices; it is not looked
+ * at where the owner is an unranked list.
+ */
+typedef bool (*TgTidIsDead) (const ItemPointerData *tid, void *arg);
+
+extern void tg_tids_kill(Relation index, const TgLayout *layout,
+						 TgVertexId owner, ItemPointerData *tids, int64 n,
+						 TgTidIsDead is_dead, void *arg);
 
 /*
  * Unlink an empty TG_SLOT_TIDS slot from its owner's chain and free it.  A

@@ -301,12 +301,29 @@ compare_tids(const void *a, const void *b)
 }
 
 /*
+ * Collect the heap TIDs of one slot; returns how many.
+ */
+static int
+collect_slot(const TgLayout *layout, const TgSlotHeader *header,
+			 bool skip_killed, ItemPointerData *tids)
+{
+	const ItemPointerData *stored = tg_slot_tids(layout, header);
+	int			n = 0;
+
+	for (int i = 0; i < header->ntids; i++)
+		if (!skip_killed || !tg_tid_is_killed(&stored[i]))
+			tids[n++] = tg_tid_get(&stored[i]);
+	return n;
+}
+
+/*
  * Collect a chain's heap TIDs after the n that are there.  Returns the new
  * number, or -1 if the chain changed under us.
  */
 static int64
 chain_collect(TgReader *reader, TgVertexId owner, TgVertexId next,
-			  ItemPointerData **tids, int64 *capacity, int64 n)
+			  bool skip_killed, ItemPointerData **tids, int64 *capacity,
+			  int64 n)
 {
 	uint64		nslots = 0;
 
@@ -330,9 +347,7 @@ chain_collect(TgReader *reader, TgVertexId owner, TgVertexId next,
 				*tids = repalloc_huge(*tids,
 									  sizeof(ItemPointerData) * *capacity);
 			}
-			memcpy(*tids + n, tg_slot_tids(&reader->layout, header),
-				   sizeof(ItemPointerData) * header->ntids);
-			n += header->ntids;
+			n += collect_slot(&reader->layout, header, skip_killed, *tids + n);
 		}
 		next = header->next;
 		reader->graph.close(&reader->graph);
@@ -362,8 +377,8 @@ ensure_capacity(ItemPointerData **tids, int64 *capacity, int64 least)
 }
 
 int64
-tg_tids_collect(TgReader *reader, TgVertexId id, ItemPointerData **tids,
-				int64 *capacity)
+tg_tids_collect(TgReader *reader, TgVertexId id, bool skip_killed,
+				ItemPointerData **tids, int64 *capacity)
 {
 	int			restarts = 0;
 	int64		n;
@@ -380,20 +395,18 @@ tg_tids_collect(TgReader *reader, TgVertexId id, ItemPointerData **tids,
 		n = 0;
 		if (header->kind == TG_SLOT_VERTEX)
 		{
-			n = header->ntids;
-			memcpy(*tids, tg_slot_tids(&reader->layout, header),
-				   sizeof(ItemPointerData) * n);
+			n = collect_slot(&reader->layout, header, skip_killed, *tids);
 			next = header->next;
 		}
 		reader->graph.close(&reader->graph);
-		n = chain_collect(reader, id, next, tids, capacity, n);
+		n = chain_collect(reader, id, next, skip_killed, tids, capacity, n);
 	} while (n < 0);
 	return n;
 }
 
 int64
-tg_unranked_collect(Relation index, TgUnranked kind, ItemPointerData **tids,
-					int64 *capacity)
+tg_unranked_collect(Relation index, TgUnranked kind, bool skip_killed,
+					ItemPointerData **tids, int64 *capacity)
 {
 	TgLayout	layout;
 	TgReader	reader;
@@ -407,11 +420,136 @@ tg_unranked_collect(Relation index, TgUnranked kind, ItemPointerData **tids,
 	{
 		check_restarts(index, TG_UNRANKED_OWNER(kind), restarts++);
 		n = chain_collect(&reader, TG_UNRANKED_OWNER(kind),
-						  tg_meta_read(index).unranked[kind],
+						  tg_meta_read(index).unranked[kind], skip_killed,
 						  tids, capacity, 0);
 	} while (n < 0);
 	tg_reader_free(&reader);
 	return n;
+}
+
+bool
+tg_tids_all_killed(const TgLayout *layout, const TgSlotHeader *header)
+{
+	const ItemPointerData *stored = tg_slot_tids(layout, header);
+
+	if (header->next != TG_INVALID_VERTEX)
+		return false;
+	for (int i = 0; i < header->ntids; i++)
+		if (!tg_tid_is_killed(&stored[i]))
+			return false;
+	return true;
+}
+
+/*
+ * Which rows to kill, of a slot after the other.
+ */
+typedef struct Kill
+{
+	TgVertexId	owner;
+	ItemPointerData *tids;
+	int64		n;
+	TgTidIsDead is_dead;
+	void	   *arg;
+} Kill;
+
+/* Is a stored heap TID one that may have to be killed? */
+static bool
+is_victim(const Kill *kill, const ItemPointerData *stored)
+{
+	return !tg_tid_is_killed(stored) &&
+		bsearch(stored, kill->tids, kill->n, sizeof(ItemPointerData),
+				compare_tids) != NULL;
+}
+
+/*
+ * Does a slot belong to the owner, and hold any row to be killed?
+ */
+static bool
+has_victim(const Kill *kill, const TgLayout *layout, TgVertexId id,
+		   const TgSlotHeader *header)
+{
+	const ItemPointerData *stored = tg_slot_tids(layout, header);
+
+	if (header->kind == TG_SLOT_VERTEX ? id != kill->owner :
+		header->kind != TG_SLOT_TIDS || header->owner != kill->owner ||
+		header->ntids == TG_TIDS_CLOSED)
+		return false;
+	for (int i = 0; i < header->ntids; i++)
+		if (is_victim(kill, &stored[i]))
+			return true;
+	return false;
+}
+
+/*
+ * Mark the rows of one slot.
+ */
+static void
+kill_in_slot(const Kill *kill, Relation index, const TgLayout *layout,
+			 TgVertexId id)
+{
+	TgEdit		edit;
+	TgSlotHeader *header;
+	bool		changed = false;
+
+	tg_edit_begin(&edit, index, layout, id);
+	header = tg_edit_header(&edit);
+	if (has_victim(kill, layout, id, header))
+	{
+		ItemPointerData *stored = tg_slot_tids(layout, header);
+
+		for (int i = 0; i < header->ntids; i++)
+			if (is_victim(kill, &stored[i]) &&
+				kill->is_dead(&stored[i], kill->arg))
+			{
+				stored[i].ip_posid |= TG_TID_KILLED;
+				changed = true;
+			}
+	}
+	if (changed)
+		tg_edit_finish(&edit);
+	else
+		tg_edit_abort(&edit);
+}
+
+/*
+ * A chain that changes while it is walked may lead out of itself: what is not
+ * marked then is no loss.
+ */
+void
+tg_tids_kill(Relation index, const TgLayout *layout, TgVertexId owner,
+			 ItemPointerData *tids, int64 n, TgTidIsDead is_dead, void *arg)
+{
+	Kill		kill = {owner, tids, n, is_dead, arg};
+	TgLayout	unranked_layout;
+	TgReader	reader;
+	TgVertexId	id = owner;
+	uint64		nslots = 0;
+
+	qsort(tids, n, sizeof(ItemPointerData), compare_tids);
+	if (is_unranked(owner))
+	{
+		tg_layout_init_unranked(&unranked_layout);
+		layout = &unranked_layout;
+		id = tg_meta_read(index).unranked[TG_UNRANKED_OWNER(0) - owner];
+	}
+	tg_reader_init(&reader, index, layout);
+	while (id != TG_INVALID_VERTEX)
+	{
+		const TgSlotHeader *header;
+		TgVertexId	next;
+		bool		found;
+
+		CHECK_FOR_INTERRUPTS();
+		check_chain_length(index, layout, id, ++nslots);
+		header = tg_reader_open_slot(&reader, id);
+		found = has_victim(&kill, layout, id, header);
+		next = header->kind == TG_SLOT_FREE ? TG_INVALID_VERTEX : header->next;
+		reader.graph.close(&reader.graph);
+		if (found)
+			kill_in_slot(&kill, index, layout, id);
+		id = next;
+	}
+	tg_reader_free(&reader);
 }
 
 /*

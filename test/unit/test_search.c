@@ -218,7 +218,7 @@ sample_query(const Sample *sample)
 	return query;
 }
 
-/* How many of the k nearest does the search return first? */
+/* How many of the k nearest with rows does the search return first? */
 static int
 count_found(const Sample *sample, TgSearch *search, const float *query, int k)
 {
@@ -236,7 +236,8 @@ count_found(const Sample *sample, TgSearch *search, const float *query, int k)
 		int			nearest = -1;
 
 		for (int i = 0; i < sample->n; i++)
-			if (!taken[i] && (nearest < 0 || distances[i] < distances[nearest]))
+			if (!taken[i] && !sample->memory->dead[i] &&
+				(nearest < 0 || distances[i] < distances[nearest]))
 				nearest = i;
 		taken[nearest] = true;
 		limit = distances[nearest];
@@ -1164,6 +1165,53 @@ test_widening(Sample *sample)
 	tg_search_destroy(search);
 }
 
+/*
+ * Vertices without rows do not use up the pool: as much is found as if they
+ * were not there, but not by walking the whole graph.
+ */
+static void
+test_rowless(Sample *sample)
+{
+	TgSearch   *search = tg_search_create();
+	MemoryGraph *memory = sample->memory;
+	const int	ef = 40;
+
+	for (int r = 0; r < (int) lengthof(routings); r++)
+	{
+		bool		enough = true;
+		int			found = 0;
+
+		for (int i = 0; i < sample->n; i++)
+			memory->dead[i] = i % 5 != 0;
+		for (int q = 0; q < QUERIES; q++)
+		{
+			float	   *query = sample_query(sample);
+
+			sample_search(sample, search, query, routings[r], ef);
+			enough &= search->nresults >= ef - 1 &&
+				search->nresults < 2 * ef;
+			found += count_found(sample, search, query, 10);
+			free(query);
+		}
+		ok(enough, "the pool fills with vertices that have rows, %s",
+		   routing_names[r]);
+		if (!ok(found >= 0.9 * QUERIES * 10,
+				"recall@10 where four of five have no rows, %s",
+				routing_names[r]))
+			diag("recall %g", found / (QUERIES * 10.0));
+	}
+
+	/* Where next to none has: the rest is not walked for it. */
+	for (int i = 1; i < sample->n; i++)
+		memory->dead[i] = true;
+	sample_search(sample, search, sample->vectors, TG_ROUTING_TWO_STAGE, 4);
+	ok(search->expanded.n < sample->n / 4,
+	   "a search does not walk the whole graph for want of rows");
+	for (int i = 0; i < sample->n; i++)
+		memory->dead[i] = false;
+	tg_search_destroy(search);
+}
+
 /* One search object for many queries, across the epoch's end. */
 static void
 test_reuse(Sample *sample)
@@ -1434,6 +1482,7 @@ test_sample(Sample *sample)
 {
 	test_effort(sample);
 	test_widening(sample);
+	test_rowless(sample);
 	test_reuse(sample);
 	test_visited(sample);
 	test_numbers(sample);
