@@ -6,11 +6,11 @@
  * A link to a vertex that leaves is replaced by a link to that of its own
  * neighbours that is nearest to it and not in the list yet, coded anew for the
  * list's holder.  That keeps lists full and local, but may cut off what only the
- * vertex led to: so all that can be reached from the root is marked once, and
- * each living vertex that cannot be is linked in as an insert would do it, on
- * its own layer.  Only
- * a vertex whose inserter may still be at work is left to that: what leaves was
- * stamped after it, so that it did not lead to the vertex alone.
+ * vertex led to: so the same pass marks all that can be reached from the root,
+ * and each living vertex that cannot be is linked in as an insert would do it,
+ * on its own layer.  Only a vertex whose inserter may still be at work is left
+ * to that: what leaves was stamped after it, so that it did not lead to the
+ * vertex alone.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,27 +21,133 @@
 #include <math.h>
 
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
 #include "am/link.h"
 
+/* Bits of the filter for each of the dead, at least. */
+#define FILTER_BITS		8
+
+static inline uint64
+filter_place(const TgDeadSet *dead, TgVertexId id)
+{
+	return (id * UINT64CONST(0x9E3779B97F4A7C15)) >> dead->filter_shift;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	TgVertexId	x = *(const TgVertexId *) a;
+	TgVertexId	y = *(const TgVertexId *) b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * Get ready to be asked for one link of the index after the other: nearly all
+ * of them get a "no" from one bit.
+ */
+static void
+dead_set_index(TgDeadSet *dead)
+{
+	int			width = 6;
+
+	while ((UINT64CONST(1) << width) < (uint64) dead->n * FILTER_BITS)
+		width++;
+	qsort(dead->ids, dead->n, sizeof(TgVertexId), compare_ids);
+	dead->filter_shift = 64 - width;
+	dead->filter = MemoryContextAllocExtended(CurrentMemoryContext,
+											  (Size) 1 << (width - 3),
+											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int64 i = 0; i < dead->n; i++)
+	{
+		uint64		place = filter_place(dead, dead->ids[i]);
+
+		dead->filter[place / 64] |= UINT64CONST(1) << (place % 64);
+	}
+}
+
 static bool
 is_dead(const TgDeadSet *dead, TgVertexId id)
 {
-	int64		low = 0;
-	int64		high = dead->n;
+	uint64		place = filter_place(dead, id);
 
-	while (low < high)
-	{
-		int64		middle = (low + high) / 2;
-
-		if (dead->ids[middle] < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < dead->n && dead->ids[low] == id;
+	return (dead->filter[place / 64] >> (place % 64) & 1) != 0 &&
+		bsearch(&id, dead->ids, dead->n, sizeof(TgVertexId), compare_ids) != NULL;
 }
+
+/*
+ * Which slots can be reached from the root, and which of these the marking has
+ * gone on from: two bits a slot.
+ */
+typedef struct Reach
+{
+	uint64	   *reached;
+	uint64	   *followed;
+	uint64		nwords;			/* of each; 0: there is no memory for it */
+	bool		pending;		/* is there any to go on from? */
+} Reach;
+
+static bool
+was_reached(const Reach *reach, TgVertexId id)
+{
+	return (reach->reached[id / 64] >> (id % 64) & 1) != 0;
+}
+
+static void
+reach_slot(Reach *reach, TgVertexId id)
+{
+	if (id / 64 >= reach->nwords)
+		return;
+	reach->reached[id / 64] |= UINT64CONST(1) << (id % 64);
+	reach->pending = true;
+}
+
+/*
+ * Mark what a vertex links to, if it was reached itself.
+ */
+static void
+reach_on(Reach *reach, TgVertexId id, const TgLayout *layout,
+		 const TgSlotHeader *header)
+{
+	if (id / 64 >= reach->nwords || !was_reached(reach, id))
+		return;
+	reach->followed[id / 64] |= UINT64CONST(1) << (id % 64);
+	for (int lane = 0; lane < header->degree; lane++)
+		reach_slot(reach, tg_list_get(layout, header, lane));
+}
+
+/*
+ * Too large a graph keeps what is lost for the sweep of scans to find.
+ */
+static void
+reach_init(Reach *reach, Relation index, const TgIndex *tg, int64 memory)
+{
+	uint64		nslots = (uint64) RelationGetNumberOfBlocks(index) *
+		tg->layout.stripe_slots;
+
+	memset(reach, 0, sizeof(Reach));
+	if (nslots / 4 > (uint64) memory)
+		return;
+	reach->nwords = nslots / 64 + 1;
+	reach->reached = MemoryContextAllocExtended(CurrentMemoryContext,
+												2 * sizeof(uint64) * reach->nwords,
+												MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	reach->followed = reach->reached + reach->nwords;
+	for (int layer = 0; layer < tg_index_layers(tg); layer++)
+		reach_slot(reach, tg_index_root(tg, layer));
+}
+
+/*
+ * What takes the place of a link.
+ */
+typedef struct Substitute
+{
+	TgVertexId	dead;
+	bool		found;
+	TgCoded		coded;
+} Substitute;
 
 /*
  * What replacing links works with.
@@ -51,11 +157,13 @@ typedef struct Repair
 	Relation	index;
 	const TgIndex *tg;
 	const TgDeadSet *dead;
+	Reach	   *reach;
 	TgReader	reader;
 	TgListMaker maker;
 	TgVertexId	holder;
 	TgVertexId	present[TG_MAX_DEGREE];	/* links of the holder, old and new */
 	int			npresent;
+	Substitute	substitutes[TG_MAX_DEGREE];
 	float	   *values;			/* scratch, [dims] */
 	float	   *holder_inner;
 	float	   *holder_rotated;
@@ -67,13 +175,16 @@ typedef struct Repair
 
 static void
 repair_init(Repair *repair, Relation index, const TgIndex *tg,
-			const TgDeadSet *dead)
+			const TgDeadSet *dead, Reach *reach)
 {
 	int			dims = tg->geometry.inner_dims;
 
 	repair->index = index;
 	repair->tg = tg;
 	repair->dead = dead;
+	repair->reach = reach;
+	for (int i = 0; i < tg->layout.degree; i++)
+		repair->substitutes[i].coded.levels = palloc(dims);
 	tg_reader_init(&repair->reader, index, &tg->layout);
 	tg_list_maker_init(&repair->maker, tg);
 	repair->values = palloc(sizeof(float) * tg->geometry.dims);
@@ -213,63 +324,87 @@ read_substitute(Repair *repair, TgVertexId id)
 }
 
 /*
- * Put the substitute, or nothing if coded is NULL, where the holder links to
- * the dead vertex.
+ * Find a substitute for each of the holder's links to the dead, coded for its
+ * list.  repair->present holds its links, its vector is in
+ * repair->holder_inner.  Returns how many.
+ */
+static int
+find_substitutes(Repair *repair)
+{
+	const TgIndex *tg = repair->tg;
+	int			dims = tg->geometry.inner_dims;
+	int			nlinks = repair->npresent;
+	int			n = 0;
+
+	tg_rotate(&tg->rotation, repair->holder_inner, repair->holder_rotated);
+	for (int i = 0; i < nlinks; i++)
+	{
+		Substitute *substitute = &repair->substitutes[n];
+		TgNeighbour neighbour;
+
+		if (!is_dead(repair->dead, repair->present[i]))
+			continue;
+		n++;
+		substitute->dead = repair->present[i];
+		neighbour.id = nearest_substitute(repair, substitute->dead);
+		neighbour.rotated = repair->rotated;
+		substitute->found = neighbour.id != TG_INVALID_VERTEX &&
+			read_substitute(repair, neighbour.id);
+		if (substitute->found)
+		{
+			const TgCoded *coded = tg_code_neighbour(&repair->maker,
+													 repair->holder_rotated,
+													 &neighbour);
+
+			substitute->coded.id = coded->id;
+			substitute->coded.a = coded->a;
+			substitute->coded.f = coded->f;
+			memcpy(substitute->coded.levels, coded->levels, dims);
+			repair->present[i] = neighbour.id;
+		}
+	}
+	return n;
+}
+
+static void
+replace_link(const TgLayout *layout, TgSlotHeader *header,
+			 const Substitute *substitute)
+{
+	for (int lane = 0; lane < header->degree; lane++)
+		if (tg_list_get(layout, header, lane) == substitute->dead)
+		{
+			if (substitute->found &&
+				!tg_list_has(layout, header, substitute->coded.id))
+				tg_list_set(layout, header, lane, &substitute->coded, true);
+			else
+				tg_list_remove(layout, header, lane);
+			return;
+		}
+}
+
+/*
+ * Replace all of the holder's links to the dead, in one WAL record.  After
+ * that, its list is what leads on.
  */
 static void
-replace_link(Repair *repair, TgVertexId dead, const TgCoded *coded)
+repair_links(Repair *repair)
 {
 	const TgLayout *layout = &repair->tg->layout;
+	int			n = find_substitutes(repair);
 	TgEdit		edit;
 	TgSlotHeader *header;
 
 	tg_edit_begin(&edit, repair->index, layout, repair->holder);
 	header = tg_edit_header(&edit);
-	for (int lane = 0; lane < header->degree; lane++)
+	if (header->kind != TG_SLOT_VERTEX)
 	{
-		if (header->kind != TG_SLOT_VERTEX ||
-			tg_list_get(layout, header, lane) != dead)
-			continue;
-		if (coded && !tg_list_has(layout, header, coded->id))
-			tg_list_set(layout, header, lane, coded, true);
-		else
-			tg_list_remove(layout, header, lane);
-		tg_edit_finish(&edit);
+		tg_edit_abort(&edit);
 		return;
 	}
-	tg_edit_abort(&edit);
-}
-
-/*
- * Replace all of a vertex's links to dead vertices.  repair->present holds its
- * links, its vector is in repair->holder_inner.
- */
-static void
-repair_links(Repair *repair)
-{
-	const TgIndex *tg = repair->tg;
-	int			nlinks = repair->npresent;
-
-	tg_rotate(&tg->rotation, repair->holder_inner, repair->holder_rotated);
-	for (int i = 0; i < nlinks; i++)
-	{
-		TgVertexId	dead = repair->present[i];
-		TgNeighbour substitute;
-		const TgCoded *coded = NULL;
-
-		if (!is_dead(repair->dead, dead))
-			continue;
-		substitute.id = nearest_substitute(repair, dead);
-		substitute.rotated = repair->rotated;
-		if (substitute.id != TG_INVALID_VERTEX &&
-			read_substitute(repair, substitute.id))
-		{
-			coded = tg_code_neighbour(&repair->maker, repair->holder_rotated,
-									  &substitute);
-			repair->present[i] = substitute.id;
-		}
-		replace_link(repair, dead, coded);
-	}
+	for (int i = 0; i < n; i++)
+		replace_link(layout, header, &repair->substitutes[i]);
+	reach_on(repair->reach, repair->holder, layout, header);
+	tg_edit_finish(&edit);
 }
 
 /*
@@ -278,6 +413,7 @@ repair_links(Repair *repair)
 static void
 repair_list(Repair *repair, TgVertexId id)
 {
+	const TgLayout *layout = &repair->tg->layout;
 	TgGraph    *graph = &repair->reader.graph;
 	TgVertexView view;
 	bool		found = false;
@@ -288,91 +424,67 @@ repair_list(Repair *repair, TgVertexId id)
 	repair->npresent = view.degree;
 	for (int lane = 0; lane < view.degree; lane++)
 	{
-		repair->present[lane] = tg_list_get(&repair->tg->layout,
-											repair->reader.header, lane);
+		repair->present[lane] = tg_list_get(layout, repair->reader.header, lane);
 		found |= is_dead(repair->dead, repair->present[lane]);
 	}
 	if (found)
 		read_inner(repair, id, repair->holder_inner);
+	else
+		reach_on(repair->reach, id, layout, repair->reader.header);
 	graph->close(graph);
 	if (found)
 		repair_links(repair);
 }
 
-void
-tg_repair_lists(Relation index, const TgIndex *tg, const TgDeadSet *dead)
-{
-	Repair		repair = {0};
-	TgSlotScan	scan;
-	TgVertexId	id;
-
-	repair_init(&repair, index, tg, dead);
-	tg_slot_scan_begin(&scan, index, &tg->layout);
-	while (tg_slot_scan_next(&scan, &id))
-	{
-		tg_vacuum_delay_point();
-		if (scan.page.kind == TG_PAGE_LIST && !is_dead(dead, id))
-			repair_list(&repair, id);
-	}
-	tg_reader_free(&repair.reader);
-}
-
-typedef struct Reach
-{
-	Relation	index;
-	const TgIndex *tg;
-	TgReader	reader;
-	bool	   *reached;		/* by id */
-	uint64		nslots;
-	TgVertexId *queue;
-	int64		queued;
-} Reach;
-
-static void
-reach_slot(Reach *reach, TgVertexId id)
-{
-	if (id >= reach->nslots || reach->reached[id])
-		return;
-	reach->reached[id] = true;
-	reach->queue[reach->queued++] = id;
-}
-
 /*
- * Mark all that can be reached from a slot.
+ * Go on from whatever was reached and not gone on from, until there is none.
  */
 static void
-reach_from(Reach *reach, TgVertexId id)
+reach_all(Repair *repair)
 {
-	TgGraph    *graph = &reach->reader.graph;
+	Reach	   *reach = repair->reach;
+	const TgLayout *layout = &repair->tg->layout;
+	TgGraph    *graph = &repair->reader.graph;
+	TgVertexView view;
+	bool		more = reach->pending;
 
-	reach->queued = 0;
-	reach_slot(reach, id);
-	for (int64 head = 0; head < reach->queued; head++)
+	while (more)
 	{
-		TgVertexView view;
+		more = false;
+		for (uint64 word = 0; word < reach->nwords; word++)
+		{
+			uint64		left;
 
-		tg_vacuum_delay_point();
-		if (!graph->open(graph, reach->queue[head], &view))
-			continue;
-		for (int lane = 0; lane < view.degree; lane++)
-			reach_slot(reach, tg_list_get(&reach->tg->layout,
-										  reach->reader.header, lane));
-		graph->close(graph);
+			while ((left = reach->reached[word] & ~reach->followed[word]) != 0)
+			{
+				TgVertexId	id = word * 64 + pg_rightmost_one_pos64(left);
+
+				tg_vacuum_delay_point();
+				more = true;
+				reach->followed[word] |= left & -left;
+				if (graph->open(graph, id, &view))
+				{
+					reach_on(reach, id, layout, repair->reader.header);
+					graph->close(graph);
+				}
+			}
+		}
 	}
+	reach->pending = false;
 }
 
 /*
  * Link a vertex in that cannot be reached, as if it were inserted.
  */
 static void
-link_in(Reach *reach, TgVertexId id, int layer)
+link_in(Repair *repair, TgVertexId id, int layer)
 {
-	const TgIndex *tg = reach->tg;
+	const TgIndex *tg = repair->tg;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "togg link in",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	TgGraph    *graph = &reach->reader.graph;
+	TgGraph    *graph = &repair->reader.graph;
 	float	   *values = palloc(sizeof(float) * tg->geometry.dims);
 	float	   *inner = palloc(sizeof(float) * tg->geometry.inner_dims);
 	TgVertexId	own[TG_MAX_DEGREE];
@@ -385,13 +497,13 @@ link_in(Reach *reach, TgVertexId id, int layer)
 	if (graph->open(graph, id, &view))
 	{
 		for (int lane = 0; lane < view.degree; lane++)
-			own[lane] = tg_list_get(&tg->layout, reach->reader.header, lane);
+			own[lane] = tg_list_get(&tg->layout, repair->reader.header, lane);
 		tg_unstore(&tg->geometry, tg->layout.storage,
-				   tg_reader_vector(&reach->reader, id), values);
-		tg_embed(&tg->geometry, values, reach->reader.header->norm2, inner);
+				   tg_reader_vector(&repair->reader, id), values);
+		tg_embed(&tg->geometry, values, repair->reader.header->norm2, inner);
 		graph->close(graph);
 
-		linker = tg_linker_create(reach->index, tg, layer);
+		linker = tg_linker_create(repair->index, tg, layer);
 		met = tg_linker_search(linker, inner, tg->meta.ef_construction, &n);
 
 		/* It may have come within reach since, by its neighbours' doing. */
@@ -412,54 +524,65 @@ link_in(Reach *reach, TgVertexId id, int layer)
 	MemoryContextDelete(context);
 }
 
-void
-tg_repair_reach(Relation index, const TgIndex *tg)
+/*
+ * Link in again every living vertex that cannot be reached.
+ */
+static void
+repair_reach(Repair *repair, BufferAccessStrategy strategy)
 {
-	Reach		reach = {0};
+	Reach	   *reach = repair->reach;
+	TgReader   *reader = &repair->reader;
 	TgSlotScan	scan;
 	TgVertexId	id;
 
-	reach.index = index;
-	reach.tg = tg;
-	reach.nslots = (uint64) RelationGetNumberOfBlocks(index) *
-		tg->layout.stripe_slots;
-
-	/* Too large a graph keeps what is lost for the sweep of scans to find. */
-	if (reach.nslots * (1 + sizeof(TgVertexId)) >
-		(uint64) maintenance_work_mem * 1024)
-		return;
-	reach.reached = MemoryContextAllocExtended(CurrentMemoryContext,
-											 reach.nslots,
-											 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	reach.queue = MemoryContextAllocHuge(CurrentMemoryContext,
-										 sizeof(TgVertexId) * reach.nslots);
-	tg_reader_init(&reach.reader, index, &tg->layout);
-	for (int layer = 0; layer < tg_index_layers(tg); layer++)
-		reach_from(&reach, tg_index_root(tg, layer));
-
-	tg_slot_scan_begin(&scan, index, &tg->layout);
+	reach_all(repair);
+	tg_slot_scan_begin(&scan, repair->index, &repair->tg->layout);
+	scan.strategy = strategy;
 	while (tg_slot_scan_next(&scan, &id))
 	{
 		bool		living;
 		int			layer;
 
-		if (scan.page.kind != TG_PAGE_LIST || id >= reach.nslots ||
-			reach.reached[id])
+		if (scan.page.kind != TG_PAGE_LIST || id / 64 >= reach->nwords ||
+			was_reached(reach, id))
 			continue;
 		tg_vacuum_delay_point();
-		tg_reader_open_slot(&reach.reader, id);
-		living = reach.reader.header->kind == TG_SLOT_VERTEX &&
-			!(reach.reader.header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT)) &&
-			tg_stamp_is_past(reach.reader.header->xid);
-		layer = reach.reader.header->layer;
-		reach.reader.graph.close(&reach.reader.graph);
+		tg_reader_open_slot(reader, id);
+		living = reader->header->kind == TG_SLOT_VERTEX &&
+			!(reader->header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT)) &&
+			tg_stamp_is_past(reader->header->xid);
+		layer = reader->header->layer;
+		reader->graph.close(&reader->graph);
 		if (living)
 		{
-			link_in(&reach, id, layer);
-			reach_from(&reach, id);
+			link_in(repair, id, layer);
+			reach_slot(reach, id);
+			reach_all(repair);
 		}
 	}
-	tg_reader_free(&reach.reader);
-	pfree(reach.reached);
-	pfree(reach.queue);
+}
+
+void
+tg_repair(Relation index, const TgIndex *tg, TgDeadSet *dead, int64 memory,
+		  BufferAccessStrategy strategy)
+{
+	Repair		repair = {0};
+	Reach		reach;
+	TgSlotScan	scan;
+	TgVertexId	id;
+
+	dead_set_index(dead);
+	reach_init(&reach, index, tg, memory);
+	repair_init(&repair, index, tg, dead, &reach);
+	tg_slot_scan_begin(&scan, index, &tg->layout);
+	scan.strategy = strategy;
+	while (tg_slot_scan_next(&scan, &id))
+	{
+		tg_vacuum_delay_point();
+		if (scan.page.kind == TG_PAGE_LIST && !is_dead(dead, id))
+			repair_list(&repair, id);
+	}
+	if (reach.nwords > 0)
+		repair_reach(&repair, strategy);
+	tg_reader_free(&repair.reader);
 }

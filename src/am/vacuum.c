@@ -3,22 +3,21 @@
  * vacuum.c
  *	  VACUUM of an index.
  *
- * ambulkdelete, one pass over the pages: heap TIDs that the table gives up are
- * removed; a vertex that has none left is marked dead and stamped.  A dead
- * vertex is not returned by scans and not linked to by inserts, but still
- * leads searches on.
+ * ambulkdelete does all of it:
  *
- * amvacuumcleanup: dead vertices whose stamp is past (no transaction runs that
- * could be about to link to them) are unlinked and freed:
+ *	1. One pass over the pages.  Heap TIDs that the table gives up are removed;
+ *	   a vertex that has none left is marked dead and stamped.  It is not
+ *	   returned by scans and not linked to by inserts, but still leads searches
+ *	   on.  Free slots go to the free space map.
+ *	2. Of the dead, those whose stamp is past (no transaction runs that could
+ *	   be about to link to them) are unlinked, in a second pass, and what could
+ *	   be reached through them alone is linked in again (src/am/repair.c).
+ *	3. Nothing leads to them any more: free their slots.  Until then they are
+ *	   the mark that a VACUUM which was cut short has left work behind.
  *
- *	1. Collect them.
- *	2. One pass over all lists replaces the links to them (src/am/repair.c).
- *	3. What could be reached through them alone is linked in again.
- *	4. Nothing leads to them any more: free their slots.  Until then they are
- *	   the mark that a VACUUM cut short has left work behind.
- *
- * The set is bounded by maintenance_work_mem; what does not fit waits for the
- * next VACUUM.
+ * What has to wait, for a stamp or for memory, is noted in the metapage, with
+ * the stamp to wait for.  amvacuumcleanup looks there when no rows were to be
+ * removed: an index with nothing left to do is not read.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,6 +26,7 @@
 #include "am/repair.h"
 
 #include "miscadmin.h"
+#include "postmaster/autovacuum.h"
 #include "storage/indexfsm.h"
 #include "storage/procarray.h"
 
@@ -51,10 +51,13 @@ typedef struct VacuumState
 	int64		nempty;
 	int64		empty_capacity;
 
-	/* amvacuumcleanup */
 	TgDeadSet	dead;			/* to be freed */
 	int64		dead_limit;
+	uint64		newest_dead;	/* stamp */
+	uint64		left;			/* newest stamp of what has to wait */
+	uint64		freed;			/* newest stamp of what was freed */
 	int64		free_slots;
+	int64		usable_slots;	/* of these, no longer protected */
 } VacuumState;
 
 /*
@@ -87,7 +90,7 @@ has_removable(VacuumState *state, const TgLayout *layout,
 {
 	ItemPointer tids = tg_slot_tids(layout, header);
 
-	if (header->ntids == TG_TIDS_CLOSED)
+	if (state->callback == NULL || header->ntids == TG_TIDS_CLOSED)
 		return false;
 	for (int i = 0; i < header->ntids; i++)
 		if (is_removable(state, &tids[i]))
@@ -112,13 +115,10 @@ remember_empty(VacuumState *state, TgVertexId id, TgVertexId owner)
 }
 
 static void
-mark_if_dead(TgSlotHeader *header)
+mark_dead(TgSlotHeader *header)
 {
-	if (is_dying(header))
-	{
-		header->flags |= TG_VERTEX_DEAD;
-		header->xid = tg_stamp_now();
-	}
+	header->flags |= TG_VERTEX_DEAD;
+	header->xid = tg_stamp_now();
 }
 
 /*
@@ -148,33 +148,80 @@ remove_tids(VacuumState *state, const TgLayout *layout, TgVertexId id)
 			tids[kept++] = tids[i];
 	}
 	header->ntids = kept;
-	mark_if_dead(header);
+	if (is_dying(header))
+		mark_dead(header);
 	tg_edit_finish(&edit);
 }
 
+static void
+remember_dead(VacuumState *state, TgVertexId id, uint64 stamp)
+{
+	TgDeadSet  *dead = &state->dead;
+
+	if (dead->n == state->dead_limit)
+	{
+		state->left = Max(state->left, stamp);
+		return;
+	}
+
+	/* Grows whenever the number is a power of two. */
+	if ((dead->n & (dead->n - 1)) == 0)
+		dead->ids = dead->n == 0 ? palloc(sizeof(TgVertexId)) :
+			repalloc_huge(dead->ids, sizeof(TgVertexId) * dead->n * 2);
+	dead->ids[dead->n++] = id;
+	state->newest_dead = Max(state->newest_dead, stamp);
+}
+
 /*
- * Look at one slot; see ambulkdelete above.
+ * A free slot: may it be used yet?
+ */
+static void
+count_free(VacuumState *state, const TgLayout *layout, TgVertexId id,
+		   uint64 stamp)
+{
+	state->free_slots++;
+	if (tg_stamp_is_past(stamp))
+	{
+		state->usable_slots++;
+		tg_record_room(state->index, layout, id);
+	}
+	else
+		state->left = Max(state->left, stamp);
+}
+
+/*
+ * Remove from one slot what has to go, and note what is to be done about it.
  */
 static void
 vacuum_slot(VacuumState *state, TgReader *reader, TgVertexId id)
 {
 	const TgLayout *layout = &reader->layout;
-	const TgSlotHeader *header = tg_reader_open_slot(reader, id);
-	bool		removable = false;
+	const TgSlotHeader *open = tg_reader_open_slot(reader, id);
+	TgSlotHeader header;
 
-	if (header->kind != TG_SLOT_FREE)
-		removable = is_dying(header) || has_removable(state, layout, header);
-	reader->graph.close(&reader->graph);
-	if (removable)
+	if (open->kind != TG_SLOT_FREE &&
+		(is_dying(open) || has_removable(state, layout, open)))
+	{
+		reader->graph.close(&reader->graph);
 		remove_tids(state, layout, id);
-
-	header = tg_reader_open_slot(reader, id);
-	if (header->kind != TG_SLOT_FREE && header->ntids != TG_TIDS_CLOSED)
-		state->stats->num_index_tuples += header->ntids;
-	if (header->kind == TG_SLOT_TIDS &&
-		(header->ntids == 0 || header->ntids == TG_TIDS_CLOSED))
-		remember_empty(state, id, header->owner);
+		open = tg_reader_open_slot(reader, id);
+	}
+	header = *open;
 	reader->graph.close(&reader->graph);
+
+	if (header.kind == TG_SLOT_FREE)
+	{
+		if (layout->kind == TG_PAGE_LIST)
+			count_free(state, layout, id, header.xid);
+		return;
+	}
+	if (header.ntids != TG_TIDS_CLOSED)
+		state->stats->num_index_tuples += header.ntids;
+	if (header.kind == TG_SLOT_TIDS &&
+		(header.ntids == 0 || header.ntids == TG_TIDS_CLOSED))
+		remember_empty(state, id, header.owner);
+	if (header.kind == TG_SLOT_VERTEX && (header.flags & TG_VERTEX_DEAD))
+		remember_dead(state, id, header.xid);
 }
 
 /*
@@ -192,6 +239,7 @@ for_each_slot(VacuumState *state,
 	tg_reader_init(&vertices, state->index, &state->tg->layout);
 	tg_reader_init(&unranked, state->index, &state->unranked_layout);
 	tg_slot_scan_begin(&scan, state->index, &state->tg->layout);
+	scan.strategy = state->info->strategy;
 	while (tg_slot_scan_next(&scan, &id))
 	{
 		tg_vacuum_delay_point();
@@ -200,50 +248,6 @@ for_each_slot(VacuumState *state,
 	}
 	tg_reader_free(&vertices);
 	tg_reader_free(&unranked);
-}
-
-static VacuumState *
-vacuum_begin(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
-{
-	VacuumState *state = palloc0(sizeof(VacuumState));
-
-	state->index = info->index;
-	state->info = info;
-	state->stats = stats ? stats : palloc0(sizeof(IndexBulkDeleteResult));
-	state->tg = tg_index_copy(tg_index_get(info->index));
-	tg_layout_init_unranked(&state->unranked_layout);
-	return state;
-}
-
-IndexBulkDeleteResult *
-tg_ambulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
-				IndexBulkDeleteCallback callback, void *callback_state)
-{
-	VacuumState *state = vacuum_begin(info, stats);
-
-	state->callback = callback;
-	state->callback_state = callback_state;
-	state->stats->num_index_tuples = 0;
-	for_each_slot(state, vacuum_slot);
-
-	for (int64 i = 0; i < state->nempty; i++)
-	{
-		const EmptySlot *empty = &state->empty[i];
-
-		tg_vacuum_delay_point();
-		tg_tids_unlink(state->index, &state->tg->layout, empty->id,
-					   empty->owner);
-		if (empty->owner < TG_MAX_SLOT)
-		{
-			TgEdit		edit;
-
-			tg_edit_begin(&edit, state->index, &state->tg->layout,
-						  empty->owner);
-			mark_if_dead(tg_edit_header(&edit));
-			tg_edit_finish(&edit);
-		}
-	}
-	return state->stats;
 }
 
 /*
@@ -269,83 +273,205 @@ follow_below(VacuumState *state, TgReader *reader, TgVertexId id,
 			 TgVertexId below, int layer)
 {
 	TgEdit		edit;
+	TgSlotHeader *header;
 
 	if (!is_bereft(reader, below, layer))
 		return;
 	tg_edit_begin(&edit, state->index, &reader->layout, id);
-	tg_edit_header(&edit)->flags |= TG_VERTEX_DEAD;
-	tg_edit_header(&edit)->xid = tg_stamp_now();
+	header = tg_edit_header(&edit);
+	mark_dead(header);
+	remember_dead(state, id, header->xid);
 	tg_edit_finish(&edit);
 }
 
 /*
- * Collect dead vertices that can be freed, and free slots that can be reused.
+ * See to it that the vertices of upper layers go where those below them went.
  */
 static void
-collect_slot(VacuumState *state, TgReader *reader, TgVertexId id)
+follow_slot(VacuumState *state, TgReader *reader, TgVertexId id)
 {
-	const TgSlotHeader *header = tg_reader_open_slot(reader, id);
-	TgVertexId	below = header->below;
-	int			upper = 0;
+	const TgSlotHeader *open = tg_reader_open_slot(reader, id);
+	TgSlotHeader header = *open;
 
-	if (header->kind == TG_SLOT_VERTEX && (header->flags & TG_VERTEX_DEAD))
-	{
-		TgDeadSet  *dead = &state->dead;
-
-		if (dead->n < state->dead_limit && tg_stamp_is_past(header->xid))
-		{
-			/* Grows whenever the number is a power of two. */
-			if ((dead->n & (dead->n - 1)) == 0)
-				dead->ids = dead->n == 0 ? palloc(sizeof(TgVertexId)) :
-					repalloc_huge(dead->ids,
-								  sizeof(TgVertexId) * dead->n * 2);
-			dead->ids[dead->n++] = id;
-		}
-	}
-	else if (header->kind == TG_SLOT_FREE && reader->layout.kind == TG_PAGE_LIST)
-	{
-		tg_record_room(state->index, &reader->layout, id);
-		state->free_slots++;
-	}
-	else if (header->kind == TG_SLOT_VERTEX &&
-			 !(header->flags & TG_VERTEX_ROOT))
-		upper = header->layer;
 	reader->graph.close(&reader->graph);
-	if (upper > 0)
-		follow_below(state, reader, id, below, upper);
+	if (header.kind == TG_SLOT_VERTEX && header.layer > 0 &&
+		!(header.flags & (TG_VERTEX_ROOT | TG_VERTEX_DEAD)))
+		follow_below(state, reader, id, header.below, header.layer);
+}
+
+/*
+ * Take the slots of heap TIDs that have become empty out of their chains.
+ */
+static void
+unlink_empty(VacuumState *state)
+{
+	for (int64 i = 0; i < state->nempty; i++)
+	{
+		const EmptySlot *empty = &state->empty[i];
+		TgEdit		edit;
+		TgSlotHeader *header;
+
+		tg_vacuum_delay_point();
+		tg_tids_unlink(state->index, &state->tg->layout, empty->id,
+					   empty->owner);
+		state->freed = tg_stamp_now();
+		if (empty->owner >= TG_MAX_SLOT)
+			continue;
+		tg_edit_begin(&edit, state->index, &state->tg->layout, empty->owner);
+		header = tg_edit_header(&edit);
+		if (is_dying(header))
+		{
+			mark_dead(header);
+			remember_dead(state, empty->owner, header->xid);
+			tg_edit_finish(&edit);
+		}
+		else
+			tg_edit_abort(&edit);
+	}
+}
+
+/*
+ * Of the dead, keep those that nobody can be about to link to.
+ */
+static void
+keep_past(VacuumState *state)
+{
+	TgReader	reader;
+	int64		kept = 0;
+
+	/* Brings what tg_stamp_is_past() knows up to date. */
+	(void) GetOldestNonRemovableTransactionId(NULL);
+	if (tg_stamp_is_past(state->newest_dead))
+		return;
+	tg_reader_init(&reader, state->index, &state->tg->layout);
+	for (int64 i = 0; i < state->dead.n; i++)
+	{
+		uint64		stamp = tg_reader_open_slot(&reader, state->dead.ids[i])->xid;
+
+		reader.graph.close(&reader.graph);
+		if (tg_stamp_is_past(stamp))
+			state->dead.ids[kept++] = state->dead.ids[i];
+		else
+			state->left = Max(state->left, stamp);
+	}
+	tg_reader_free(&reader);
+	state->dead.n = kept;
+}
+
+/*
+ * Note in the metapage when there will be something to do for VACUUM, even if
+ * it has no rows to remove.
+ */
+static void
+note_left(Relation index, uint64 stamp)
+{
+	TgMetaEdit	edit;
+
+	tg_meta_edit_begin(&edit, index);
+	if (edit.meta->left == stamp)
+		tg_meta_edit_abort(&edit);
+	else
+	{
+		edit.meta->left = stamp;
+		tg_meta_edit_finish(&edit);
+	}
+}
+
+/*
+ * Memory that VACUUM of an index may take, in bytes.
+ */
+static int64
+memory_limit(void)
+{
+	int			limit = IsAutoVacuumWorkerProcess() &&
+		autovacuum_work_mem != -1 ? autovacuum_work_mem : maintenance_work_mem;
+
+	return (int64) limit * 1024;
+}
+
+/*
+ * All of it; without a callback, what earlier ones left.
+ */
+static IndexBulkDeleteResult *
+vacuum_index(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
+			 IndexBulkDeleteCallback callback, void *callback_state)
+{
+	VacuumState state = {0};
+	const TgLayout *layout;
+
+	state.index = info->index;
+	state.info = info;
+	state.stats = stats ? stats : palloc0(sizeof(IndexBulkDeleteResult));
+	state.callback = callback;
+	state.callback_state = callback_state;
+	state.tg = tg_index_copy(tg_index_get(info->index));
+	state.dead_limit = memory_limit() / 2 / TG_DEAD_SET_BYTES;
+	tg_layout_init_unranked(&state.unranked_layout);
+	layout = &state.tg->layout;
+
+	/* Whatever interrupts us: there is something left. */
+	note_left(state.index, FirstNormalTransactionId);
+
+	(void) GetOldestNonRemovableTransactionId(NULL);
+	state.stats->num_index_tuples = 0;
+	for_each_slot(&state, vacuum_slot);
+	unlink_empty(&state);
+	if (state.dead.n > 0 && tg_index_layers(state.tg) > 1)
+		for_each_slot(&state, follow_slot);
+	keep_past(&state);
+	if (state.dead.n > 0)
+	{
+		tg_repair(state.index, state.tg, &state.dead, memory_limit() / 2,
+				  info->strategy);
+		for (int64 i = 0; i < state.dead.n; i++)
+		{
+			tg_vacuum_delay_point();
+			tg_slot_free(state.index, layout, state.dead.ids[i]);
+		}
+		state.freed = tg_stamp_now();
+		state.free_slots += state.dead.n;
+	}
+
+	/* An insert that comes too early strikes the page off the map. */
+	(void) GetOldestNonRemovableTransactionId(NULL);
+	if (!tg_stamp_is_past(state.freed))
+		state.left = Max(state.left, state.freed);
+	else
+		state.usable_slots += state.dead.n;
+	note_left(state.index, state.left);
+
+	if (state.tg->meta.dims > 0)
+	{
+		state.stats->pages_deleted = state.free_slots / layout->stripe_slots *
+			layout->stripe_pages;
+		state.stats->pages_free = state.usable_slots / layout->stripe_slots *
+			layout->stripe_pages;
+	}
+	return state.stats;
+}
+
+IndexBulkDeleteResult *
+tg_ambulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
+				IndexBulkDeleteCallback callback, void *callback_state)
+{
+	return vacuum_index(info, stats, callback, callback_state);
 }
 
 IndexBulkDeleteResult *
 tg_amvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 {
-	VacuumState *state;
-
-	/* Nothing was deleted: nothing has died since the last time. */
-	if (info->analyze_only || stats == NULL)
+	if (info->analyze_only)
 		return stats;
-
-	state = vacuum_begin(info, stats);
-	state->dead_limit = (int64) maintenance_work_mem * 1024 /
-		(2 * sizeof(TgVertexId));
-
-	/* Brings what tg_stamp_is_past() knows up to date. */
-	(void) GetOldestNonRemovableTransactionId(NULL);
-	for_each_slot(state, collect_slot);
-	if (state->dead.n > 0)
+	if (stats == NULL)
 	{
-		tg_repair_lists(state->index, state->tg, &state->dead);
-		tg_repair_reach(state->index, state->tg);
-		for (int64 i = 0; i < state->dead.n; i++)
-		{
-			tg_vacuum_delay_point();
-			tg_slot_free(state->index, &state->tg->layout, state->dead.ids[i]);
-		}
-	}
-	IndexFreeSpaceMapVacuum(state->index);
+		uint64		left = tg_meta_read(info->index).left;
 
-	stats->num_pages = RelationGetNumberOfBlocks(state->index);
-	if (state->tg->meta.dims > 0)
-		stats->pages_free = (state->free_slots + state->dead.n) /
-			state->tg->layout.stripe_slots * state->tg->layout.stripe_pages;
+		(void) GetOldestNonRemovableTransactionId(NULL);
+		if (left == 0 || !tg_stamp_is_past(left))
+			return NULL;
+		stats = vacuum_index(info, NULL, NULL, NULL);
+	}
+	IndexFreeSpaceMapVacuum(info->index);
+	stats->num_pages = RelationGetNumberOfBlocks(info->index);
 	return stats;
 }

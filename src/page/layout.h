@@ -207,6 +207,12 @@ typedef struct TgMetaPage
 	uint16		guide;			/* TgGuide */
 	float		kdtree_interval;
 	TgVertexId	upper_roots[TG_MAX_LAYERS - 1]; /* HNSW: of layers 1 and up */
+
+	/*
+	 * What VACUUM could not finish is due once this stamp is past; 0: there is
+	 * nothing.
+	 */
+	uint64		left;
 } TgMetaPage;
 
 #define TgPageGetMeta(page)		((TgMetaPage *) PageGetContents(page))

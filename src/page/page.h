@@ -34,7 +34,7 @@
  */
 typedef struct TgIndex
 {
-	TgMetaPage	meta;			/* unranked heads may be out of date */
+	TgMetaPage	meta;			/* unranked heads and left may be out of date */
 	TgLayout	layout;
 	TgGeometry	geometry;
 	TgRotation	rotation;
@@ -228,7 +228,8 @@ typedef struct TgPageSlots
 } TgPageSlots;
 
 extern TgPageSlots tg_page_slots(Relation index, const TgLayout *layout,
-								 BlockNumber block);
+								 BlockNumber block,
+								 BufferAccessStrategy strategy);
 
 /*
  * Reading every slot in the order of the pages.  Each block is pinned just
@@ -240,6 +241,7 @@ typedef struct TgSlotScan
 {
 	Relation	index;
 	const TgLayout *layout;
+	BufferAccessStrategy strategy;	/* NULL unless set after begin */
 	BlockNumber block;			/* to be read next */
 	BlockNumber nblocks;
 	TgPageSlots page;

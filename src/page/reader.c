@@ -305,9 +305,11 @@ tg_reader_free(TgReader *reader)
 }
 
 TgPageSlots
-tg_page_slots(Relation index, const TgLayout *layout, BlockNumber block)
+tg_page_slots(Relation index, const TgLayout *layout, BlockNumber block,
+			  BufferAccessStrategy strategy)
 {
-	Buffer		buffer = ReadBuffer(index, block);
+	Buffer		buffer = ReadBufferExtended(index, MAIN_FORKNUM, block,
+											RBM_NORMAL, strategy);
 	Page		page = BufferGetPage(buffer);
 	TgPageSlots slots = {0};
 
@@ -359,7 +361,8 @@ tg_slot_scan_next(TgSlotScan *scan, TgVertexId *id)
 		if (scan->block >= scan->nblocks)
 			return false;
 		CHECK_FOR_INTERRUPTS();
-		scan->page = tg_page_slots(scan->index, scan->layout, scan->block++);
+		scan->page = tg_page_slots(scan->index, scan->layout, scan->block++,
+								   scan->strategy);
 		scan->place = 0;
 	}
 	*id = scan->page.kind == TG_PAGE_TIDS ? scan->page.stripe :
