@@ -94,9 +94,12 @@ extern bool tg_aminsert(Relation index, Datum *values, bool *isnull,
 						IndexUniqueCheck checkUnique, bool indexUnchanged,
 						IndexInfo *indexInfo);
 
-/* Index one row.  Allocates in the current memory context. */
+/*
+ * Index one row; unchanged if an equal vector is likely to be in the index.
+ * Allocates in the current memory context.
+ */
 extern void tg_insert_row(Relation index, Datum value, bool isnull,
-						  ItemPointer tid);
+						  ItemPointer tid, bool unchanged);
 
 /*
  * The highest layer of a vertex that has drawn this random number: 1/m of the

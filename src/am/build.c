@@ -337,7 +337,7 @@ build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 	state->rows++;
 	if (state->full)
 	{
-		tg_insert_row(index, values[0], isnull[0], tid);
+		tg_insert_row(index, values[0], isnull[0], tid, false);
 		state->inserted++;
 	}
 	else if (isnull[0])

@@ -7,7 +7,8 @@
  *	  that is equal takes the row's heap TID, and that is all.
  * 2. tg_prune() chooses the neighbours; the new vertex is written with its
  *	  list.  From here on it has a way out, but no way leads to it.
- * 3. Neighbours get links back, one page at a time (src/am/link.c).
+ * 3. The nearest neighbours get links back, one page at a time
+ *	  (src/am/link.c).
  * 4. In an HNSW graph the vertex may rise: it is written and linked on upper
  *	  layers in the same way.
  *
@@ -28,6 +29,9 @@
 
 #include "graph/prune.h"
 
+/* Pool in which an equal vector is nearly always found, if there is one. */
+#define UNCHANGED_EF	8
+
 /*
  * A row's vector on its way into the index.
  */
@@ -39,6 +43,7 @@ typedef struct NewVertex
 	char	   *bytes;			/* the stored vector */
 	float	   *inner;
 	ItemPointer tid;
+	bool		unchanged;		/* an UPDATE that left the vector alone? */
 	TgVertexId	id;				/* on the layer it was written to last */
 } NewVertex;
 
@@ -161,6 +166,21 @@ tg_highest_layer(const TgIndex *info, uint32 random)
 }
 
 /*
+ * Add the heap TID to a vertex of an equal vector, if there is one among those
+ * met.
+ */
+static bool
+add_to_equal(const NewVertex *vertex, TgLinker *linker, const TgMet *met, int n)
+{
+	for (int i = 0; i < n && met[i].distance == 0; i++)
+		if (is_equal(vertex, tg_linker_reader(linker), met[i].id) &&
+			tg_tids_add(vertex->index, &vertex->info->layout, met[i].id,
+						vertex->tid))
+			return true;
+	return false;
+}
+
+/*
  * Insert the vertex on a layer, the lowest first.  A row whose vector is in the
  * index already only adds its heap TID: false.
  */
@@ -176,11 +196,15 @@ insert_on_layer(NewVertex *vertex, int layer)
 	bool		linked;
 	int			n;
 
-	met = tg_linker_search(linker, vertex->inner, ef, &n);
-	for (int i = 0; layer == 0 && i < n && met[i].distance == 0; i++)
-		if (is_equal(vertex, tg_linker_reader(linker), met[i].id) &&
-			tg_tids_add(vertex->index, &info->layout, met[i].id, vertex->tid))
+	if (layer == 0 && vertex->unchanged)
+	{
+		met = tg_linker_search(linker, vertex->inner, UNCHANGED_EF, &n);
+		if (add_to_equal(vertex, linker, met, n))
 			return false;
+	}
+	met = tg_linker_search(linker, vertex->inner, ef, &n);
+	if (layer == 0 && add_to_equal(vertex, linker, met, n))
+		return false;
 
 	n = choose_neighbours(info, met, n);
 	neighbours = palloc(sizeof(TgNeighbour) * (n + 1));
@@ -194,7 +218,8 @@ insert_on_layer(NewVertex *vertex, int layer)
 		neighbours[i].rotated = rotated;
 	}
 	vertex->id = write_vertex(vertex, linker, layer, neighbours, n);
-	linked = tg_linker_link(linker, vertex->id, own, n, true, met, n);
+	linked = tg_linker_link(linker, vertex->id, own, n, true, met,
+							Min(n, info->layout.degree / 2));
 	tg_linker_link_root(linker, !linked);
 	return true;
 }
@@ -204,13 +229,14 @@ insert_on_layer(NewVertex *vertex, int layer)
  */
 static void
 insert_vector(Relation index, const TgIndex *info, TgSpan span,
-			  ItemPointer tid)
+			  ItemPointer tid, bool unchanged)
 {
 	NewVertex	vertex;
 	int			highest = tg_highest_layer(info,
 										   pg_prng_uint32(&pg_global_prng_state));
 
 	new_vertex_init(&vertex, index, info, span, tid);
+	vertex.unchanged = unchanged;
 	for (int layer = 0; layer <= highest; layer++)
 		if (!insert_on_layer(&vertex, layer))
 			break;
@@ -301,7 +327,8 @@ set_dims(Relation index, TgSpan span)
 }
 
 void
-tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid)
+tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid,
+			  bool unchanged)
 {
 	const TgOpclass *opclass = tg_opclass_get(index);
 	const TgIndex *info;
@@ -329,12 +356,13 @@ tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid)
 		info = tg_index_get(index);
 		tg_check_dims(index, info->meta.dims, span.dims);
 	}
-	insert_vector(index, tg_index_copy(info), span, tid);
+	insert_vector(index, tg_index_copy(info), span, tid, unchanged);
 }
 
 /*
- * indexUnchanged needs no case of its own: an unchanged vector is found to be
- * equal by the search and adds a heap TID to its vertex.
+ * indexUnchanged: the row's last version is in the index with an equal vector,
+ * which a small pool finds.  That is but a hint: if it does not, the row is
+ * inserted as any other.
  */
 bool
 tg_aminsert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
@@ -352,7 +380,7 @@ tg_aminsert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 	 */
 	(void) GetTopTransactionId();
 
-	tg_insert_row(index, values[0], isnull[0], tid);
+	tg_insert_row(index, values[0], isnull[0], tid, indexUnchanged);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return false;

@@ -300,12 +300,14 @@ follow_slot(VacuumState *state, TgReader *reader, TgVertexId id)
 }
 
 /*
- * Take the slots of heap TIDs that have become empty out of their chains.
+ * Take the slots of heap TIDs that have become empty out of their chains.  The
+ * last slots are mostly the first of their chains: so, of a long chain that
+ * goes, each is found at the head.
  */
 static void
 unlink_empty(VacuumState *state)
 {
-	for (int64 i = 0; i < state->nempty; i++)
+	for (int64 i = state->nempty - 1; i >= 0; i--)
 	{
 		const EmptySlot *empty = &state->empty[i];
 		TgEdit		edit;

@@ -586,6 +586,7 @@ tg_tids_unlink(Relation index, const TgLayout *layout, TgVertexId id,
 			   TgVertexId owner)
 {
 	TgLayout	unranked_layout;
+	TgReader	reader;
 	ChainHead	head;
 	TgVertexId	next;
 	TgVertexId	at;
@@ -605,28 +606,31 @@ tg_tids_unlink(Relation index, const TgLayout *layout, TgVertexId id,
 		*head.next = next;
 	head_end(&head, at == id);
 
+	tg_reader_init(&reader, index, layout);
 	while (at != id && at != TG_INVALID_VERTEX)
 	{
-		TgEdit		edit;
-		TgSlotHeader *header;
+		const TgSlotHeader *header;
 		TgVertexId	after;
 
+		CHECK_FOR_INTERRUPTS();
 		check_chain_length(index, layout, at, ++nslots);
-		tg_edit_begin(&edit, index, layout, at);
-		header = tg_edit_header(&edit);
+		header = tg_reader_open_slot(&reader, at);
 		if (header->kind != TG_SLOT_TIDS || header->owner != owner)
 			tg_report_corruption(index, tg_id_stripe(layout, at),
 								 "Slot %u is not of the chain of slot %u.",
 								 at, owner);
 		after = header->next;
+		reader.graph.close(&reader.graph);
 		if (after == id)
 		{
-			header->next = next;
+			TgEdit		edit;
+
+			tg_edit_begin(&edit, index, layout, at);
+			tg_edit_header(&edit)->next = next;
 			tg_edit_finish(&edit);
 		}
-		else
-			tg_edit_abort(&edit);
 		at = after;
 	}
+	tg_reader_free(&reader);
 	free_tids_slot(index, layout, id, owner);
 }

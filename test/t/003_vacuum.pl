@@ -133,6 +133,29 @@ for my $cycle (1 .. 6)
 is(index_info('vertices', 'churn_idx'), $vertices,
 	'updates of another column add no vertices');
 is_sound($node, 'churn_idx', 'updates of another column');
+
+# Pages of an index that a statement looks at.
+sub pages
+{
+	my ($index, $statement) = @_;
+	my $seen = <<"SQL";
+SELECT idx_blks_hit + idx_blks_read FROM pg_statio_user_indexes
+	WHERE indexrelname = '$index';
+SQL
+	my $before = $node->safe_psql('postgres', $seen);
+
+	$node->safe_psql('postgres',
+		"$statement; SELECT pg_stat_force_next_flush()");
+	return $node->safe_psql('postgres', $seen) - $before;
+}
+
+my $added = pages('churn_idx',
+	'INSERT INTO churn (id, embedding) SELECT id + 100000, embedding FROM churn LIMIT 400');
+my $updated = pages('churn_idx',
+	'UPDATE churn SET note = 0 WHERE id IN (SELECT id FROM churn ORDER BY id LIMIT 400)');
+cmp_ok($updated, '<', $added / 2,
+	'an update of another column does not look far for its vector');
+$node->safe_psql('postgres', 'DELETE FROM churn WHERE id > 100000');
 is_complete($node, 'churn', '<->', '{' . join(',', (0) x 16) . '}',
 	'updates of another column');
 
@@ -240,6 +263,18 @@ is(index_info('rows', 'odd_idx'), 500, 'as many rows as at first');
 is(index_info('unranked', 'odd_idx'), 0, 'none of them unranked');
 cmp_ok(size('odd_idx'), '<=', 1.1 * $odd_size,
 	'equal, zero and NULL vectors: room is reused');
+
+# Time is measured in pages looked at: as many rows, as many pages.
+my $equal = <<'SQL';
+INSERT INTO odd (embedding)
+	SELECT '{1,1,1,1,2,2,2,2}'::real[] FROM generate_series(1, 10000)
+SQL
+my $once = pages('odd_idx', $equal);
+my $twice = pages('odd_idx', $equal);
+cmp_ok($twice, '<', 1.2 * $once, 'more equal vectors cost no more each');
+$node->safe_psql('postgres', 'DELETE FROM odd WHERE id > 500');
+cmp_ok(pages('odd_idx', 'VACUUM odd'), '<', 10000,
+	'a long chain of equal vectors goes in one walk');
 
 #
 # A scan that began before VACUUM goes on after it, while others use the room.
