@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 
 #include "graph/prune.h"
+#include "worker/worker.h"
 
 /*
  * A row's vector on its way into the index.
@@ -200,9 +201,9 @@ insert_on_layer(NewVertex *vertex, int layer)
 }
 
 /*
- * Insert a vector into the graph.
+ * Insert a vector into the graph.  Returns whether it is a new vertex.
  */
-static void
+static bool
 insert_vector(Relation index, const TgIndex *info, TgSpan span,
 			  ItemPointer tid)
 {
@@ -213,7 +214,8 @@ insert_vector(Relation index, const TgIndex *info, TgSpan span,
 	new_vertex_init(&vertex, index, info, span, tid);
 	for (int layer = 0; layer <= highest; layer++)
 		if (!insert_on_layer(&vertex, layer))
-			break;
+			return false;
+	return true;
 }
 
 /*
@@ -300,7 +302,7 @@ set_dims(Relation index, TgSpan span)
 	create_roots(index, span);
 }
 
-void
+bool
 tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid)
 {
 	const TgOpclass *opclass = tg_opclass_get(index);
@@ -310,7 +312,7 @@ tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid)
 	if (isnull)
 	{
 		tg_unranked_add(index, TG_UNRANKED_NULL, tid);
-		return;
+		return false;
 	}
 	span = opclass->span(value);
 	tg_check_finite(span);
@@ -321,7 +323,7 @@ tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid)
 	if (!tg_rankable(opclass, span))
 	{
 		tg_unranked_add(index, TG_UNRANKED_NAN, tid);
-		return;
+		return false;
 	}
 	if (info->meta.dims == 0)
 	{
@@ -329,7 +331,7 @@ tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid)
 		info = tg_index_get(index);
 		tg_check_dims(index, info->meta.dims, span.dims);
 	}
-	insert_vector(index, tg_index_copy(info), span, tid);
+	return insert_vector(index, tg_index_copy(info), span, tid);
 }
 
 /*
@@ -352,7 +354,8 @@ tg_aminsert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 	 */
 	(void) GetTopTransactionId();
 
-	tg_insert_row(index, values[0], isnull[0], tid);
+	if (tg_insert_row(index, values[0], isnull[0], tid))
+		tg_clustering_note_insert(index);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return false;

@@ -198,6 +198,12 @@ typedef struct TgMetaPage
 	uint16		guide;			/* TgGuide */
 	float		kdtree_interval;
 	TgVertexId	upper_roots[TG_MAX_LAYERS - 1]; /* HNSW: of layers 1 and up */
+
+	/* Clustering of lists that have changed: see src/worker/worker.h. */
+	uint64		inserted;		/* vertices since the last run, about */
+	uint64		clustered;		/* lists so far */
+	int64		cluster_time;	/* TimestampTz of the last run's end; 0: never */
+	int64		cluster_asked;	/* when a worker was last asked for */
 } TgMetaPage;
 
 #define TgPageGetMeta(page)		((TgMetaPage *) PageGetContents(page))
