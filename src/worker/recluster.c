@@ -253,7 +253,7 @@ tg_cluster_begin(TgClusterRun *run, Relation index, bool all)
 	values[1] = index->rd_rel->relam;
 	values[2] = PROGRESS_CREATEIDX_PHASE_BUILD;
 	values[3] = TG_PHASE_CLUSTER;
-	values[4] = run->end;
+	values[4] = run->end - run->block;
 	pgstat_progress_start_command(PROGRESS_COMMAND_CREATE_INDEX,
 								  index->rd_index->indrelid);
 	pgstat_progress_update_multi_param(lengthof(params), params, values);
