@@ -7,11 +7,14 @@
 --
 --	psql -v base="perl $PWD/test/copy-vectors.pl DIR/words50k/base.f16bin.gz" \
 --		 -v query="perl $PWD/test/copy-vectors.pl DIR/words50k/query.f16bin" \
---		 -f bench/clustering.sql
+--		 -v options="bits = 2" -v width=1 -f bench/clustering.sql
+--
+-- width is togg.stage1_width; options are those of the indexes.
 
 \set ON_ERROR_STOP on
 \set QUIET on
 SET client_min_messages = warning;
+SET togg.stage1_width = :width;
 CREATE TABLE base (id int PRIMARY KEY, embedding real[]);
 CREATE TABLE query (id int PRIMARY KEY, embedding real[]);
 ALTER TABLE base ALTER embedding SET STORAGE EXTERNAL;
@@ -62,13 +65,13 @@ $$
 $$;
 
 \echo a new index
-CREATE INDEX base_idx ON base USING togg (embedding array_cosine_ops);
+CREATE INDEX base_idx ON base USING togg (embedding array_cosine_ops) WITH (:options);
 SELECT * FROM sweep('base');
 
 SET togg.clustering_workers = off;
 CREATE TABLE grown (LIKE base INCLUDING STORAGE);
 INSERT INTO grown SELECT * FROM base ORDER BY hashint4(id) LIMIT (SELECT count(*) / 10 FROM base);
-CREATE INDEX grown_idx ON grown USING togg (embedding array_cosine_ops);
+CREATE INDEX grown_idx ON grown USING togg (embedding array_cosine_ops) WITH (:options);
 SELECT pg_current_wal_lsn() AS start \gset
 INSERT INTO grown SELECT * FROM base WHERE id NOT IN (SELECT id FROM grown) ORDER BY hashint4(id);
 \echo grown from a tenth of the rows by inserts

@@ -80,6 +80,13 @@ SELECT * FROM try('array_l2_ops', 'clusters = 8');
 SELECT * FROM try('array_l2_ops', 'm = 128');
 SELECT many, again, stale, findings FROM try('array_cosine_ops', 'm = 2');
 SELECT many, again, stale, findings FROM try('array_ip_ops', 'm = 33');
+-- other graphs and guides, with codes or without
+SELECT * FROM try('array_l2_ops', 'guide = kdtree');
+SELECT * FROM try('array_l2_ops', 'bits = 0');
+SELECT * FROM try('array_l2_ops', 'bits = 0, guide = kdtree, graph = hnsw');
+SELECT * FROM try('array_l2_ops', 'graph = nssg');
+-- nothing to divide lists for
+SELECT * FROM try('array_l2_ops', 'guide = none');
 DROP INDEX items_v;
 
 -- Lists that span pages stay as they are
