@@ -207,7 +207,10 @@ CREATE FUNCTION togg_index_info(
 	OUT unranked bigint,
 	OUT pages bigint,
 	OUT bytes_per_row double precision,
-	OUT mean_degree double precision)
+	OUT mean_degree double precision,
+	OUT stale_lists bigint,
+	OUT lists_clustered bigint,
+	OUT last_clustered timestamp with time zone)
 AS 'MODULE_PATHNAME'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
@@ -241,3 +244,11 @@ COMMENT ON FUNCTION togg_check(regclass, boolean) IS
 
 -- A check reads the whole index and, if asked to, the whole table.
 REVOKE EXECUTE ON FUNCTION togg_check(regclass, boolean) FROM PUBLIC;
+
+CREATE FUNCTION togg_cluster(index regclass)
+RETURNS bigint
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION togg_cluster(regclass) IS
+'cluster the neighbour lists of a togg index that have changed; how many there were';

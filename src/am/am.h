@@ -96,9 +96,10 @@ extern bool tg_aminsert(Relation index, Datum *values, bool *isnull,
 
 /*
  * Index one row; unchanged if an equal vector is likely to be in the index.
- * Allocates in the current memory context.
+ * Returns whether that took a new vertex.  Allocates in the current memory
+ * context.
  */
-extern void tg_insert_row(Relation index, Datum value, bool isnull,
+extern bool tg_insert_row(Relation index, Datum value, bool isnull,
 						  ItemPointer tid, bool unchanged);
 
 /*
@@ -142,6 +143,15 @@ extern const TgCoded *tg_code_neighbour(TgListMaker *maker,
 										const TgNeighbour *neighbour);
 
 /*
+ * Divide a list by the index's guide: the header receives the division,
+ * maker->order the members in the order that it wants.  Rotated vectors serve
+ * distances alone.
+ */
+extern void tg_divide_list(TgListMaker *maker, TgSlotHeader *header,
+						   const TgNeighbour *self,
+						   const TgNeighbour *neighbours, int n);
+
+/*
  * Fill the empty list of a slot: divide the neighbours, code them, put them in
  * part by part.  self is the vertex that holds the list.
  */
@@ -178,6 +188,9 @@ extern void tg_amcostestimate(PlannerInfo *root, IndexPath *path,
 extern void tg_explain_init(void);
 
 /* ---------- info.c ---------- */
+
+/* Is it an index of ours? */
+extern bool tg_is_index(Relation relation);
 
 /* Open an index of ours; raise ERROR if it is none. */
 extern Relation tg_open_index(Oid oid, LOCKMODE lockmode);

@@ -34,6 +34,7 @@
 
 #include "graph/cluster.h"
 #include "graph/construct.h"
+#include "worker/worker.h"
 
 #if PG_VERSION_NUM < 150000
 #error "togg needs PostgreSQL 15 or later"
@@ -177,6 +178,8 @@ tg_ambuildphasename(int64 phase)
 			return "writing pages";
 		case PHASE_INSERT:
 			return "inserting tuples";
+		case TG_PHASE_CLUSTER:
+			return "clustering neighbour lists";
 	}
 	return NULL;
 }

@@ -18,21 +18,29 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "am/stats.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(togg_index_info);
 PG_FUNCTION_INFO_V1(togg_last_scan);
 
 TgScanStats tg_last_scan;
 
+bool
+tg_is_index(Relation relation)
+{
+	return relation->rd_rel->relkind == RELKIND_INDEX &&
+		relation->rd_rel->relam == get_index_am_oid("togg", true);
+}
+
 Relation
 tg_open_index(Oid oid, LOCKMODE lockmode)
 {
 	Relation	index = relation_open(oid, lockmode);
 
-	if (index->rd_rel->relkind != RELKIND_INDEX ||
-		index->rd_rel->relam != get_index_am_oid("togg", true))
+	if (!tg_is_index(index))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a togg index",
@@ -103,6 +111,7 @@ typedef struct Counts
 	int64		rows;
 	int64		unranked;
 	int64		neighbours;
+	int64		stale_lists;
 } Counts;
 
 static void
@@ -131,6 +140,7 @@ count_slots(Relation index, const TgIndex *tg, Counts *counts)
 			counts->vertices++;
 			counts->dead += (header->flags & TG_VERTEX_DEAD) != 0;
 			counts->neighbours += header->degree;
+			counts->stale_lists += tg_list_is_stale(&tg->layout, header);
 		}
 		reader.graph.close(&reader.graph);
 	}
@@ -146,13 +156,14 @@ togg_index_info(PG_FUNCTION_ARGS)
 	Relation	index = tg_open_index(PG_GETARG_OID(0), AccessShareLock);
 	const TgIndex *tg = tg_index_copy(tg_index_get(index));
 	BlockNumber nblocks = RelationGetNumberOfBlocks(index);
+	TgMetaPage	now = tg_meta_read(index);
 	Counts		counts = {0};
 	ItemPointerData *tids = NULL;
 	int64		capacity = 0;
 	int64		rows;
 	TupleDesc	desc;
-	Datum		values[16];
-	bool		nulls[16] = {0};
+	Datum		values[19];
+	bool		nulls[19] = {0};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -186,6 +197,10 @@ togg_index_info(PG_FUNCTION_ARGS)
 	values[15] = Float8GetDatum(counts.vertices > 0 ?
 								(double) counts.neighbours / counts.vertices : 0);
 	nulls[15] = counts.vertices == 0;
+	values[16] = Int64GetDatum(counts.stale_lists);
+	values[17] = Int64GetDatum((int64) now.clustered);
+	values[18] = TimestampTzGetDatum(now.cluster_time);
+	nulls[18] = now.cluster_time == 0;
 
 	relation_close(index, AccessShareLock);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));

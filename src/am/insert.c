@@ -28,6 +28,7 @@
 #include "miscadmin.h"
 
 #include "graph/prune.h"
+#include "worker/worker.h"
 
 /* Pool in which an equal vector is nearly always found, if there is one. */
 #define UNCHANGED_EF	8
@@ -225,9 +226,9 @@ insert_on_layer(NewVertex *vertex, int layer)
 }
 
 /*
- * Insert a vector into the graph.
+ * Insert a vector into the graph.  Returns whether it is a new vertex.
  */
-static void
+static bool
 insert_vector(Relation index, const TgIndex *info, TgSpan span,
 			  ItemPointer tid, bool unchanged)
 {
@@ -239,7 +240,8 @@ insert_vector(Relation index, const TgIndex *info, TgSpan span,
 	vertex.unchanged = unchanged;
 	for (int layer = 0; layer <= highest; layer++)
 		if (!insert_on_layer(&vertex, layer))
-			break;
+			return false;
+	return true;
 }
 
 /*
@@ -326,7 +328,7 @@ set_dims(Relation index, TgSpan span)
 	create_roots(index, span);
 }
 
-void
+bool
 tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid,
 			  bool unchanged)
 {
@@ -337,7 +339,7 @@ tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid,
 	if (isnull)
 	{
 		tg_unranked_add(index, TG_UNRANKED_NULL, tid);
-		return;
+		return false;
 	}
 	span = opclass->span(value);
 	tg_check_finite(span);
@@ -348,7 +350,7 @@ tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid,
 	if (!tg_rankable(opclass, span))
 	{
 		tg_unranked_add(index, TG_UNRANKED_NAN, tid);
-		return;
+		return false;
 	}
 	if (info->meta.dims == 0)
 	{
@@ -356,7 +358,7 @@ tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid,
 		info = tg_index_get(index);
 		tg_check_dims(index, info->meta.dims, span.dims);
 	}
-	insert_vector(index, tg_index_copy(info), span, tid, unchanged);
+	return insert_vector(index, tg_index_copy(info), span, tid, unchanged);
 }
 
 /*
@@ -380,7 +382,8 @@ tg_aminsert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 	 */
 	(void) GetTopTransactionId();
 
-	tg_insert_row(index, values[0], isnull[0], tid, indexUnchanged);
+	if (tg_insert_row(index, values[0], isnull[0], tid, indexUnchanged))
+		tg_clustering_note_insert(index);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return false;

@@ -70,12 +70,9 @@ tg_code_neighbour(TgListMaker *maker, const float *rotated,
 	return code_held(maker, rotated, neighbour);
 }
 
-/*
- * Divide a list by the index's guide; maker->order receives the members.
- */
-static void
-divide(TgListMaker *maker, TgSlotHeader *header, const TgNeighbour *self,
-	   const TgNeighbour *neighbours, int n)
+void
+tg_divide_list(TgListMaker *maker, TgSlotHeader *header,
+			   const TgNeighbour *self, const TgNeighbour *neighbours, int n)
 {
 	const TgIndex *info = maker->info;
 	int			dims = info->geometry.inner_dims;
@@ -124,7 +121,7 @@ tg_make_list(TgListMaker *maker, void *slot, const TgNeighbour *self,
 
 	Assert(header->degree == 0 && n <= info->layout.degree);
 
-	divide(maker, header, self, neighbours, n);
+	tg_divide_list(maker, header, self, neighbours, n);
 	hold(maker, self->rotated);
 	for (int i = 0; i < n; i++)
 		tg_list_set(&info->layout, slot, i,

@@ -14,6 +14,7 @@
 #include "utils/guc.h"
 
 #include "kernel/kernel.h"
+#include "worker/worker.h"
 
 int			tg_ef_search = TG_DEFAULT_EF_SEARCH;
 int			tg_routing = TG_ROUTING_TWO_STAGE;
@@ -131,6 +132,12 @@ tg_options_init(void)
 							&tg_stage1_width,
 							TG_DEFAULT_STAGE1_WIDTH, 0, TG_MAX_EF_SEARCH,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("togg.clustering_workers",
+							 "Lets inserts start background workers that cluster neighbour lists.",
+							 "At most one for each index, when so many rows were inserted that it pays.",
+							 &tg_clustering_workers,
+							 true,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("togg.simd",
 							   "Instruction set of the distance kernels.",
 							   "auto, or one of avx512, avx2, neon, scalar. "

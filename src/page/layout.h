@@ -213,6 +213,12 @@ typedef struct TgMetaPage
 	 * nothing.
 	 */
 	uint64		left;
+
+	/* Clustering of lists that have changed: see src/worker/worker.h. */
+	uint64		inserted;		/* vertices since the last run, about */
+	uint64		clustered;		/* lists so far */
+	int64		cluster_time;	/* TimestampTz of the last run's end; 0: never */
+	int64		cluster_asked;	/* when a worker was last asked for */
 } TgMetaPage;
 
 #define TgPageGetMeta(page)		((TgMetaPage *) PageGetContents(page))

@@ -12,6 +12,8 @@
 
 #include "page/page.h"
 
+#include "port/pg_bitutils.h"
+
 static char *
 list_block(const TgLayout *layout, const void *slot, int block)
 {
@@ -108,6 +110,22 @@ tg_list_set(const TgLayout *layout, void *slot, int lane,
 		lane_changed(layout, slot, lane);
 }
 
+/*
+ * What is in a lane of a block; moved->levels is the caller's.
+ */
+static void
+take_lane(const TgLayout *layout, char *block, int place, TgCoded *moved)
+{
+	moved->id = block_ids(layout, block)[place];
+	if (layout->bits > 0)
+	{
+		tg_codes_get_lane((uint8 *) block, layout->inner_dims, layout->bits,
+						  place, moved->levels);
+		moved->a = block_factors(layout, block)[place];
+		moved->f = block_factors(layout, block)[TG_BLOCK_LANES + place];
+	}
+}
+
 void
 tg_list_remove(const TgLayout *layout, void *slot, int lane)
 {
@@ -123,14 +141,7 @@ tg_list_remove(const TgLayout *layout, void *slot, int lane)
 		TgCoded		moved = {0};
 
 		moved.levels = palloc(layout->inner_dims);
-		moved.id = block_ids(layout, block)[place];
-		if (layout->bits > 0)
-		{
-			tg_codes_get_lane((uint8 *) block, layout->inner_dims,
-							  layout->bits, place, moved.levels);
-			moved.a = block_factors(layout, block)[place];
-			moved.f = block_factors(layout, block)[TG_BLOCK_LANES + place];
-		}
+		take_lane(layout, block, place, &moved);
 		tg_list_set(layout, slot, lane, &moved, true);
 		pfree(moved.levels);
 	}
@@ -140,4 +151,47 @@ tg_list_remove(const TgLayout *layout, void *slot, int lane)
 	/* A division that does not lie within the list any more is none. */
 	if (header->nclusters > last)
 		header->nclusters = 0;
+}
+
+int
+tg_list_stale_lanes(const TgLayout *layout, const void *slot)
+{
+	const TgSlotHeader *header = slot;
+	int			stale = 0;
+
+	for (int b = 0; b * TG_BLOCK_LANES < header->degree; b++)
+		stale += pg_popcount32(*block_stale(layout,
+											list_block(layout, slot, b)));
+	return stale;
+}
+
+void
+tg_list_reorder(const TgLayout *layout, void *slot, const uint16 *order,
+				const TgSlotHeader *divided)
+{
+	TgSlotHeader *header = slot;
+	int			nblocks = (header->degree + TG_BLOCK_LANES - 1) / TG_BLOCK_LANES;
+	Size		size = (Size) nblocks * layout->block.block_size;
+	char	   *old = palloc(size);
+	TgCoded		moved = {0};
+
+	moved.levels = palloc(layout->inner_dims);
+	memcpy(old, list_block(layout, slot, 0), size);
+	for (int lane = 0; lane < header->degree; lane++)
+	{
+		int			from = order[lane];
+
+		take_lane(layout,
+				  old + from / TG_BLOCK_LANES * layout->block.block_size,
+				  from % TG_BLOCK_LANES, &moved);
+		tg_list_set(layout, slot, lane, &moved, false);
+	}
+	for (int b = 0; b < nblocks; b++)
+		*block_stale(layout, list_block(layout, slot, b)) = 0;
+	header->nclusters = divided->nclusters;
+	header->division = divided->division;
+	if (layout->guide == TG_GUIDE_KDTREE)
+		header->split_at = divided->split_at;
+	pfree(moved.levels);
+	pfree(old);
 }

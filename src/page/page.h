@@ -34,7 +34,8 @@
  */
 typedef struct TgIndex
 {
-	TgMetaPage	meta;			/* unranked heads and left may be out of date */
+	TgMetaPage	meta;			/* what changes may be out of date: the unranked
+								 * heads, left, and all on clustering */
 	TgLayout	layout;
 	TgGeometry	geometry;
 	TgRotation	rotation;
@@ -172,6 +173,17 @@ extern void tg_list_set(const TgLayout *layout, void *slot, int lane,
 
 /* Take a lane out; the last one takes its place. */
 extern void tg_list_remove(const TgLayout *layout, void *slot, int lane);
+
+/* How many neighbours came after the list was divided. */
+extern int	tg_list_stale_lanes(const TgLayout *layout, const void *slot);
+
+/*
+ * Put the neighbours of a list of layer 0 in another order, that of a new
+ * division, which is in the header divided.  Codes move with their neighbours,
+ * as they are relative to the holder.
+ */
+extern void tg_list_reorder(const TgLayout *layout, void *slot,
+							const uint16 *order, const TgSlotHeader *divided);
 
 /* ---------- writer.c: slots ---------- */
 

@@ -1,6 +1,6 @@
 -- Who may do what.
 BEGIN;
-SELECT plan(20);
+SELECT plan(25);
 
 CREATE ROLE togg_user;
 CREATE ROLE togg_other;
@@ -43,12 +43,21 @@ SELECT throws_ok(by('togg_user', 'SELECT * FROM togg_check(''togg_user.items_v''
 GRANT EXECUTE ON FUNCTION togg_check(regclass, boolean) TO togg_user;
 SELECT lives_ok(by('togg_user', 'SELECT * FROM togg_check(''togg_user.items_v'')'), 'until it is granted');
 
+-- Clustering writes to an index: its owner may
+SELECT lives_ok(by('togg_user', 'SELECT togg_cluster(''togg_user.items_v'')'), 'an owner clusters the lists of an index');
+SELECT throws_ok(by('togg_other', 'SELECT togg_cluster(''togg_user.items_v'')'), '42501',
+	'must be owner of index items_v', 'nobody else does');
+SELECT lives_ok('SELECT togg_cluster(''togg_user.items_v'')', 'but superusers');
+
 -- Settings
 SELECT lives_ok(by('togg_user', 'SET LOCAL togg.ef_search = 200'), 'everybody may set togg.ef_search');
 SELECT lives_ok(by('togg_user', 'SET LOCAL togg.routing = greedy'), 'and togg.routing');
 SELECT throws_ok(by('togg_user', 'SET LOCAL togg.simd = scalar'), '42501',
 	'permission denied to set parameter "togg.simd"', 'but not togg.simd');
 SELECT lives_ok('SET LOCAL togg.simd = scalar', 'which superusers may set');
+SELECT throws_ok(by('togg_user', 'SET LOCAL togg.clustering_workers = off'), '42501',
+	'permission denied to set parameter "togg.clustering_workers"', 'nor togg.clustering_workers');
+SELECT lives_ok('SET LOCAL togg.clustering_workers = off', 'which they may as well');
 SELECT lives_ok(by('togg_user', 'ALTER ROLE togg_user SET togg.ef_search = 100'), 'a role has its own togg.ef_search');
 
 -- Functions that are not for SQL

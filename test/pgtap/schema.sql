@@ -1,6 +1,6 @@
 -- What CREATE EXTENSION makes, no more and no less.
 BEGIN;
-SELECT plan(51);
+SELECT plan(54);
 
 -- Functions
 CREATE FUNCTION function_like(name text, args text[], result text, volatility text, parallel "char")
@@ -22,6 +22,7 @@ SELECT function_like('vector_dims', '{real[]}', 'integer', 'immutable', 's');
 SELECT function_like('togg_index_info', '{regclass}', 'record', 'volatile', 'r');
 SELECT function_like('togg_last_scan', '{}', 'record', 'volatile', 'r');
 SELECT function_like('togg_check', '{regclass,boolean}', 'setof record', 'volatile', 'r');
+SELECT function_like('togg_cluster', '{regclass}', 'bigint', 'volatile', 'u');
 SELECT function_returns('togg_handler', ARRAY['internal'], 'index_am_handler');
 
 CREATE VIEW members AS
@@ -35,7 +36,7 @@ SELECT set_eq(
 	ARRAY['l2_distance', 'inner_product', 'negative_inner_product', 'cosine_distance',
 		  'l1_distance', 'l2_normalize', 'vector_norm', 'vector_dims', 'togg_handler',
 		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops',
-		  'togg_index_info', 'togg_last_scan', 'togg_check'],
+		  'togg_index_info', 'togg_last_scan', 'togg_check', 'togg_cluster'],
 	'no other function');
 SELECT is_empty(
 	$$ SELECT oid::regprocedure FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc'

@@ -1,11 +1,12 @@
 -- Settings: what they are by default, and what they accept.
 LOAD 'togg';
 BEGIN;
-SELECT plan(29);
+SELECT plan(31);
 
 SELECT set_eq(
 	$$ SELECT name FROM pg_settings WHERE name LIKE 'togg.%' $$,
-	ARRAY['togg.ef_search', 'togg.routing', 'togg.simd', 'togg.stage1_width'],
+	ARRAY['togg.ef_search', 'togg.routing', 'togg.simd', 'togg.stage1_width',
+		  'togg.clustering_workers'],
 	'settings');
 SELECT is_empty(
 	$$ SELECT name FROM pg_settings WHERE name LIKE 'togg.%' AND (short_desc IS NULL OR extra_desc IS NULL) $$,
@@ -51,6 +52,12 @@ SELECT throws_ok('SET LOCAL togg.simd = sse', '22023', NULL, 'another');
 SELECT is(current_setting('togg.simd'), 'scalar', 'an error leaves the value');
 -- as long as it names kernels of this processor
 SELECT is('{3,4}'::real[] <-> '{0,0}', 5::float8, 'distances by scalar kernels');
+
+SELECT results_eq(
+	$$ SELECT boot_val, context, vartype FROM pg_settings WHERE name = 'togg.clustering_workers' $$,
+	$$ VALUES ('on', 'superuser', 'bool') $$,
+	'togg.clustering_workers');
+SELECT lives_ok('SET LOCAL togg.clustering_workers = off', 'no workers');
 
 SELECT throws_ok('SET LOCAL togg.ef_serach = 100', '42602', NULL, 'a misspelled setting is an error');
 

@@ -16,7 +16,11 @@ use ToggTest;
 my $primary = new_node(
 	'primary',
 	allows_streaming => 1,
-	conf => "wal_consistency_checking = 'all'\nwal_keep_size = 2GB\n");
+	conf => <<'CONF');
+wal_consistency_checking = 'all'
+wal_keep_size = 2GB
+togg.clustering_workers = off	# servers are compared while none writes
+CONF
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 
 $primary->safe_psql('postgres', <<'SQL');
@@ -75,6 +79,11 @@ INSERT INTO data (embedding)
 	SELECT array_fill(0.5::real, '{16}') FROM generate_series(1, 1500);
 SQL
 is_same('inserts');
+$primary->safe_psql('postgres', q{SELECT togg_cluster('data_idx')});
+is_same('clustering');
+my ($status, $out, $err) =
+  $standby->psql('postgres', q{SELECT togg_cluster('data_idx')});
+like($err, qr/recovery is in progress/, 'a standby does not cluster by itself');
 for my $round (0 .. 2)
 {
 	$primary->safe_psql('postgres',
@@ -110,7 +119,8 @@ SELECT 1 / (count(DISTINCT id) = 10)::int FROM (
 SQL
 my @writers = (
 	start_pgbench($primary, '-c 3 -j 1 -R 600 -T 6', "$insert\@10", "$delete\@10", $long),
-	start_pgbench($primary, '-c 1 -R 5 -T 6', "VACUUM data;\n"));
+	start_pgbench($primary, '-c 1 -R 5 -T 6', "VACUUM data;\n"),
+	start_pgbench($primary, '-c 1 -R 5 -T 6', "SELECT togg_cluster('data_idx');\n"));
 run_pgbench($standby, '-c 2 -j 1 -T 6', 'the standby answers all the time', $read);
 ok(finish_program($_) && $_->{err} !~ /error|aborted/i, 'the primary goes on writing')
   or diag($_->{err})

@@ -1,0 +1,313 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  Background workers that cluster neighbour lists.
+ *
+ * Inserts count themselves in the metapage.  When as many vertices have come
+ * as make it worth going over the index, the inserting backend asks the
+ * postmaster for a dynamic background worker, which needs no preloading.  If
+ * none can be had, somebody asks again after a while.
+ *
+ * A worker is nobody's prerequisite, so it must be in nobody's way:
+ *
+ *	- The lock on the index that makes it the only one, ShareUpdateExclusive,
+ *	  is not waited for.  Inserts, queries and VACUUM do not conflict with it.
+ *	- Who does (DROP, REINDEX, ALTER, togg_cluster()) waits for PAUSE_CHECK_MS
+ *	  at most: the worker looks for waiters, and gives up when there is one.
+ *	- So it does when the database is about to be dropped, renamed or copied,
+ *	  which fails if somebody is connected to it for longer than five seconds.
+ *	- It goes in transactions of BATCH_MS, holding no snapshot.
+ *	- It sleeps as autovacuum does.
+ *
+ * What it has done until then stays done.  An error ends it; the next one comes
+ * when as many vertices have been inserted again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "worker/worker.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/autovacuum.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+/* One insert in so many counts, for all of them. */
+#define COUNTED_INSERTS		64
+
+/* Fewer new vertices than this are not worth a process. */
+#define MIN_INSERTED		1024
+
+/* An index does not ask more often than this. */
+#define ASK_INTERVAL_MS		10000
+
+#define PAUSE_CHECK_MS		100
+#define BATCH_MS			1000
+
+#define WORKER_NAME			"togg clustering worker"
+
+bool		tg_clustering_workers = true;
+
+extern PGDLLEXPORT void togg_clustering_worker(Datum arg);
+
+static void
+ask_for_worker(Oid index)
+{
+	BackgroundWorker worker = {0};
+
+	snprintf(worker.bgw_name, BGW_MAXLEN, WORKER_NAME " for index %u", index);
+	snprintf(worker.bgw_type, BGW_MAXLEN, WORKER_NAME);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	snprintf(worker.bgw_library_name, BGW_MAXLEN, "togg");
+	snprintf(worker.bgw_function_name, BGW_MAXLEN, "togg_clustering_worker");
+	worker.bgw_main_arg = ObjectIdGetDatum(index);
+	memcpy(worker.bgw_extra, &MyDatabaseId, sizeof(Oid));
+	if (!RegisterDynamicBackgroundWorker(&worker, NULL))
+		ereport(DEBUG1,
+				(errmsg_internal("no background worker is free to cluster index %u",
+								 index)));
+}
+
+/*
+ * Is it time to ask?
+ */
+static bool
+is_due(const TgMetaPage *meta, uint64 slots, TimestampTz now)
+{
+	TimestampTz again = TimestampTzPlusMilliseconds(meta->cluster_asked,
+													ASK_INTERVAL_MS);
+
+	/* The clock may have been set back. */
+	return meta->inserted >= Max(MIN_INSERTED, slots / TG_STALE_SHARE) &&
+		(now >= again || now < meta->cluster_asked);
+}
+
+void
+tg_clustering_note_insert(Relation index)
+{
+	const TgLayout *layout;
+	uint64		slots;
+	TimestampTz now;
+	TgMetaEdit	edit;
+	bool		ask;
+
+	if (likely(pg_prng_uint32(&pg_global_prng_state) % COUNTED_INSERTS != 0))
+		return;
+
+	layout = &tg_index_get(index)->layout;
+	if (!tg_layout_has_divisions(layout))
+		return;
+	slots = (uint64) RelationGetNumberOfBlocks(index) / layout->stripe_pages *
+		layout->stripe_slots;
+	now = GetCurrentTimestamp();
+	tg_meta_edit_begin(&edit, index);
+	edit.meta->inserted += COUNTED_INSERTS;
+	ask = tg_clustering_workers && !RelationUsesLocalBuffers(index) &&
+		is_due(edit.meta, slots, now);
+	if (ask)
+		edit.meta->cluster_asked = now;
+	tg_meta_edit_finish(&edit);
+	if (ask)
+		ask_for_worker(RelationGetRelid(index));
+}
+
+/* ---------- in the worker ---------- */
+
+static TimestampTz batch_start;
+static TimestampTz last_check;
+static bool in_the_way;			/* somebody waits for what the worker has */
+
+/*
+ * Does somebody hold the database who needs it for himself?  DROP DATABASE
+ * locks it before it looks who is connected.
+ */
+static bool
+database_is_claimed(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
+	if (LockAcquire(&tag, RowExclusiveLock, false, true) ==
+		LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	LockRelease(&tag, RowExclusiveLock, false);
+	return false;
+}
+
+/*
+ * Is the batch at its end, or the worker in somebody's way?
+ */
+static bool
+must_pause(Relation index)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!TimestampDifferenceExceeds(last_check, now, PAUSE_CHECK_MS))
+		return false;
+	last_check = now;
+	in_the_way = LockHasWaitersRelation(index, ShareUpdateExclusiveLock) ||
+		database_is_claimed();
+	return in_the_way ||
+		TimestampDifferenceExceeds(batch_start, now, BATCH_MS);
+}
+
+/*
+ * Open and lock the index; NULL if it is gone, or locked by another.
+ */
+static Relation
+open_if_free(Oid oid)
+{
+	Relation	index;
+
+	if (!ConditionalLockRelationOid(oid, ShareUpdateExclusiveLock))
+		return NULL;
+	index = try_relation_open(oid, NoLock);
+	if (index && tg_is_index(index))
+		return index;
+	if (index)
+		relation_close(index, NoLock);
+	UnlockRelationOid(oid, ShareUpdateExclusiveLock);
+	return NULL;
+}
+
+/*
+ * Work on the index for a while, with the rights of its owner; returns how the
+ * run stands then.  run->end is 0 before the first time.
+ */
+static TgClusterState
+work(TgClusterRun *run, Relation index)
+{
+	TgClusterState state = TG_CLUSTER_PAUSED;
+	Oid			user;
+	int			security;
+
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(index->rd_rel->relowner,
+						   security | SECURITY_RESTRICTED_OPERATION);
+	if (run->end == 0)
+		tg_cluster_begin(run, index, false);
+	batch_start = last_check = GetCurrentTimestamp();
+	if (tg_cluster_pages(run, index, must_pause))
+		state = TG_CLUSTER_DONE;
+	else if (in_the_way)
+		state = TG_CLUSTER_GIVEN_UP;
+	tg_cluster_note(run, index, state);
+	SetUserIdAndSecContext(user, security);
+	return state;
+}
+
+/*
+ * Follow the settings of autovacuum where they differ from those of VACUUM.
+ */
+static void
+throttle_as_autovacuum(void)
+{
+	char		value[32];
+
+	if (autovacuum_vac_cost_delay >= 0)
+	{
+		snprintf(value, sizeof(value), "%g", autovacuum_vac_cost_delay);
+		SetConfigOption("vacuum_cost_delay", value, PGC_USERSET,
+						PGC_S_OVERRIDE);
+	}
+	if (autovacuum_vac_cost_limit > 0)
+	{
+		snprintf(value, sizeof(value), "%d", autovacuum_vac_cost_limit);
+		SetConfigOption("vacuum_cost_limit", value, PGC_USERSET,
+						PGC_S_OVERRIDE);
+	}
+	tg_throttle();
+}
+
+/*
+ * What autovacuum sets as well, so that no default of the database or of the
+ * owner makes code run that is not the index's.
+ */
+static void
+set_defaults(void)
+{
+	SetConfigOption("search_path", "", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_SUSET,
+					PGC_S_OVERRIDE);
+}
+
+/*
+ * Set what pg_stat_activity shows.
+ */
+static void
+report_activity(Relation index)
+{
+	char	   *schema = get_namespace_name(RelationGetNamespace(index));
+	char	   *text = psprintf("clustering neighbour lists of index %s.%s",
+								schema ? schema : "?",
+								RelationGetRelationName(index));
+
+	pgstat_report_activity(STATE_RUNNING, text);
+}
+
+/*
+ * Where a worker begins; the argument is the index.
+ */
+void
+togg_clustering_worker(Datum arg)
+{
+	TgClusterRun run = {0};
+	TgClusterState state;
+	Oid			database;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof(Oid));
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	set_defaults();
+	throttle_as_autovacuum();
+
+	do
+	{
+		Relation	index;
+
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			throttle_as_autovacuum();
+			if (!tg_clustering_workers)
+				break;
+		}
+
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		index = open_if_free(DatumGetObjectId(arg));
+		if (index == NULL)
+		{
+			CommitTransactionCommand();
+			break;
+		}
+		report_activity(index);
+		state = work(&run, index);
+		relation_close(index, ShareUpdateExclusiveLock);
+		CommitTransactionCommand();
+		pgstat_report_stat(false);
+	} while (state == TG_CLUSTER_PAUSED);
+
+	pgstat_report_stat(true);
+}
