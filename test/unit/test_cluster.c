@@ -393,9 +393,14 @@ test_splits(void)
 				divided &= dim >= 0 || n < 31 || dims[d] == 1 ||
 					intervals[v] < 10.0f;
 
-				/* Whole numbers: as even sides on many dimensions. */
+				/*
+				 * Whole numbers: as even sides on many dimensions, and
+				 * neighbours at the very end of the band.
+				 */
 				for (int i = 0; i < (n + 1) * dims[d]; i++)
 					vectors[i] = rintf(vectors[i]);
+				for (int j = 0; j < dims[d]; j++)
+					ranges[j] = intervals[v];
 				good &= splits_well(members[n], vectors, n, dims[d], ranges,
 									intervals[v], &dim);
 

@@ -367,6 +367,72 @@ test_walks(TgPruneRule rule)
 	free(vectors);
 }
 
+/* Lists that the rule makes of all other vertices. */
+static int
+count_by_rule(const TgConstructed *graph, const float *vectors, int dims,
+			  TgPruneRule rule)
+{
+	int			n = graph->n;
+	TgPruneCandidate *candidates = malloc(sizeof(TgPruneCandidate) * n);
+	int			by_rule = 0;
+
+	for (int id = 0; id < n; id++)
+	{
+		const uint32 *list = graph->neighbours + (Size) id * graph->degree;
+		int			ncandidates = 0;
+		bool		same;
+		int			nkept;
+
+		for (int i = 0; i < n; i++)
+			if (i != id)
+				candidates[ncandidates++] = (TgPruneCandidate)
+				{
+					.distance = tg_kernels->l2sq(vectors + i * dims,
+												 vectors + id * dims, dims),
+						.id = i,
+						.vector = vectors + i * dims
+				};
+		nkept = tg_prune(rule, candidates, ncandidates, graph->degree,
+						 graph->degree, dims);
+		same = nkept == graph->counts[id];
+		for (int i = 0; i < nkept && same; i++)
+			same = candidates[i].id == list[i];
+		by_rule += same;
+	}
+	free(candidates);
+	return by_rule;
+}
+
+/*
+ * The lists are by the rule asked for: where links from others were added, not
+ * what it makes of all vertices, but sooner that than what the other does.
+ */
+static void
+test_rules(void)
+{
+	const int	n = 150;
+	const int	dims = 6;
+	float	   *vectors = sample_vectors(n, dims);
+	float		root[6] = {0};
+
+	for (int rule = TG_PRUNE_RNG; rule <= TG_PRUNE_ANGLE; rule++)
+	{
+		TgConstructParams params = {
+			.dims = dims,.degree = 12,.ef = n,.rule = rule,.root = root
+		};
+		TgConstructed *graph = tg_construct(&params, vectors, n);
+		int			own = count_by_rule(graph, vectors, dims, rule);
+		int			other = count_by_rule(graph, vectors, dims,
+										  TG_PRUNE_RNG + TG_PRUNE_ANGLE - rule);
+
+		if (!ok(own > 2 * other,
+				"lists are by the rule asked for, rule %d", rule))
+			diag("%d by it, %d by the other", own, other);
+		tg_constructed_free(graph);
+	}
+	free(vectors);
+}
+
 static void
 count_progress(void *arg, int64 done)
 {
@@ -400,6 +466,7 @@ main(void)
 	test_shapes();
 	test_walks(TG_PRUNE_RNG);
 	test_walks(TG_PRUNE_ANGLE);
+	test_rules();
 	test_progress();
 	return done_testing();
 }

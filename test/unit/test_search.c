@@ -1283,6 +1283,25 @@ test_reuse(Sample *sample)
 	tg_search_destroy(reused);
 }
 
+/* Does the visited set of a search without codes tell the right distances? */
+static bool
+remembers_distances(const Sample *sample, const TgSearch *search)
+{
+	const MemoryGraph *memory = sample->memory;
+
+	for (uint32 slot = 0; slot <= search->visited_mask; slot++)
+	{
+		uint64		entry = search->visited[slot];
+		uint32		i = memory->last_id - (TgVertexId) entry;
+
+		if (entry >> 32 == search->epoch && search->visited_keys[slot] !=
+			tg_kernels->l2sq(memory->query, sample->vectors +
+							 (Size) i * sample->dims, sample->dims))
+			return false;
+	}
+	return true;
+}
+
 /* More vertices seen than the visited set has room for at first. */
 static void
 test_visited(Sample *sample)
@@ -1303,6 +1322,19 @@ test_visited(Sample *sample)
 	ok(search->visited_mask > first_mask &&
 	   search->visited_used * 2 <= search->visited_mask + 1,
 	   "the visited set grows and stays half empty");
+	if (sample->bits == 0)
+	{
+		ok(remembers_distances(sample, search),
+		   "the visited set that has grown remembers distances");
+		sample_search(sample, search, query, TWO_STAGE, 50);
+
+		/* By more than luck: what a slot held before is wrong. */
+		memset(search->visited_keys, 0xFF,
+			   sizeof(float) * ((Size) search->visited_mask + 1));
+		tg_search_widen(search, 200);
+		ok(remembers_distances(sample, search),
+		   "widening remembers distances");
+	}
 	free(returned);
 	free(query);
 	tg_search_destroy(search);
