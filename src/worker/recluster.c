@@ -36,6 +36,7 @@
 #include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #if PG_VERSION_NUM < 160000
@@ -282,12 +283,15 @@ tg_cluster_pages(TgClusterRun *run, Relation index,
 	{
 		Clusterer  *clusterer = clusterer_create(index, tg);
 
+		/* One of the catalogs would keep VACUUM from what has died since. */
+		InvalidateCatalogSnapshot();
+
 		/* It may have been rebuilt since the last time. */
 		run->end = Min(run->end, RelationGetNumberOfBlocks(index));
 		while (run->block < run->end && !paused)
 		{
 			TgPageSlots page = tg_page_slots(index, &tg->layout, run->block,
-												  NULL);
+											 NULL);
 
 			for (int i = 0; page.kind == TG_PAGE_LIST && i < page.nslots &&
 				 !paused; i++)
