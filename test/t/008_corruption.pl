@@ -21,7 +21,6 @@ use constant {
 	META_ROOT => 10,
 	META_GRAPH => 14,
 	META_UPPER_ROOTS => 16,
-	SLOT_HEADER => 40,
 	NO_SLOT => 0xFFFFFFFF,
 	FORMAT_VERSION => 28
 };
@@ -149,35 +148,23 @@ for my $layer (1 .. 3)
 		});
 }
 
-# Vertices without further heap TIDs, by what their headers begin with; offsets
-# are those of TgSlotHeader.
+# Write into the headers of vertices; offsets are those of TgSlotHeader.
 sub damage_vertices
 {
 	my ($kind, $name, $of, $offset, $bytes) = @_;
 
 	damage($kind, "$kind: $name", sub {
-		my $file = $_[0];
-		my $count = 0;
+		my @vertices = grep { $of->($_) } vertices_in(${ $_[0] });
 
-		for (my $at = BLOCK + PAGE_HEADER; $at + SLOT_HEADER < length $$file; $at += 4)
-		{
-			my ($slot_kind, $flags, $degree, $nclusters, $layer, $next) =
-			  unpack 'C C v C C x10 V', substr $$file, $at, SLOT_HEADER;
-
-			next if $slot_kind != 1 || $flags > 3 || $degree == 0 || $degree > 64;
-			next if $next != NO_SLOT || !$of->($nclusters, $layer);
-			overwrite($file, $at + $offset, $bytes);
-			$at += SLOT_HEADER;
-			$count++;
-		}
-		die "$kind: no vertex is damaged" if $count == 0;
+		die "$kind: no vertex is damaged" if !@vertices;
+		overwrite($_[0], $_->{at} + $offset, $bytes) for @vertices;
 	});
 	return;
 }
 
-my $is_upper = sub { $_[1] > 0 };
-my $is_lower = sub { $_[1] == 0 };
-my $is_split = sub { $_[0] == 2 };
+my $is_upper = sub { $_[0]->{layer} > 0 };
+my $is_lower = sub { $_[0]->{layer} == 0 };
+my $is_split = sub { $_[0]->{nclusters} == 2 };
 
 for my $layer (0, 1, 3, 4, 255)
 {

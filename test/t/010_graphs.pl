@@ -174,6 +174,7 @@ INSERT INTO grown SELECT * FROM data WHERE id > $first AND id <= @{[ GROWN ]};
 SQL
 	recalls_well($node, 'grown', 'asked', $op, $least, $name);
 	is_sound($node, 'grown_idx', $name);
+	judge_layers('grown', GROWN, $name) if $with =~ /hnsw/;
 
 	# The second VACUUM finds slots that can be used again.
 	$node->safe_psql('postgres', 'DELETE FROM grown WHERE id % 3 = 0');
@@ -188,6 +189,22 @@ INSERT INTO grown VALUES (20000, NULL);
 SQL
 	recalls_well($node, 'grown', 'asked', $op, $least, "$name, rows come again");
 	judge('grown', $op, "$name, rows come again");
+	return;
+}
+
+# One vertex in 16 (m) rises to the next layer, built or inserted: of the rows
+# so many, within four standard deviations, and a root.
+sub judge_layers
+{
+	my ($table, $rows, $name) = @_;
+	my $expected = $rows / 16;
+	my $path = $node->safe_psql('postgres',
+		"CHECKPOINT; SELECT pg_relation_filepath('${table}_idx')");
+	my @risen = grep { $_->{layer} == 1 }
+	  vertices_in(slurp_file($node->data_dir . "/$path"));
+
+	ok(abs(@risen - 1 - $expected) < 4 * sqrt($expected), "$name: vertices rise")
+	  or diag(scalar(@risen) . " on layer 1, expected about $expected");
 	return;
 }
 
@@ -208,6 +225,7 @@ for my $graph ('nsg', 'nssg', 'hnsw')
 				is_sound($node, 'data_idx', "$with by $op");
 			}
 			judge_routing($guide, $bits, $with);
+			judge_layers('data', ROWS, $with) if $graph eq 'hnsw';
 			judge_kernels($with) if $guide eq 'kmeans';
 
 			# Over all graphs, each guide meets each metric.

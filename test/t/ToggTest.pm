@@ -21,6 +21,7 @@ use Test::More;
 our @EXPORT = qw(
   new_node add_functions load_vectors add_vectors
   recall recalls_well is_found is_complete is_sound
+  vertices_in
   start_pgbench finish_program start_sql run_pgbench
 );
 
@@ -282,6 +283,28 @@ sub is_sound
 			"SELECT * FROM togg_check('$index', true) $where LIMIT 5"),
 		'',
 		"$name: togg_check() has no findings");
+}
+
+# Vertices in the contents of an index's file, but those with a chain of heap
+# TIDs: where each begins and what TgSlotHeader says of it.  They are known by
+# their headers' looks, for there are no line pointers.
+sub vertices_in
+{
+	my ($contents) = @_;
+	my ($block, $page_header, $header) = (8192, 24, 40);
+	my @vertices;
+
+	for (my $at = $block + $page_header; $at + $header < length $contents; $at += 4)
+	{
+		my ($kind, $flags, $degree, $nclusters, $layer, $next) =
+		  unpack 'C C v C C x10 V', substr $contents, $at, $header;
+
+		next if $kind != 1 || $flags > 3 || $degree == 0 || $degree > 64;
+		next if $next != 0xFFFFFFFF;
+		push @vertices, { at => $at, nclusters => $nclusters, layer => $layer };
+		$at += $header - 4;
+	}
+	return @vertices;
 }
 
 # Start a program in the background.
