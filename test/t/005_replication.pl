@@ -37,8 +37,11 @@ $primary->backup('backup');
 $standby->init_from_backup($primary, 'backup', has_streaming => 1);
 $standby->start;
 
-# The nearest rows of some vectors, and all rows in the order of one.
+# The nearest rows of some vectors, and all rows in the order of one.  The pool
+# holds all rows: a smaller one may find others on the primary, which skips those
+# that are dead to all.
 my $nearest = <<'SQL';
+SET togg.ef_search = 20000;
 SET enable_seqscan = off;
 SET enable_sort = off;
 SELECT asked.id, array_agg(found.id ORDER BY found.d, found.id)
