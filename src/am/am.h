@@ -23,6 +23,9 @@
 #else
 #define tg_vacuum_delay_point()		vacuum_delay_point()
 #endif
+#if PG_VERSION_NUM < 170000
+#define AmAutoVacuumWorkerProcess()	IsAutoVacuumWorkerProcess()
+#endif
 
 /* ---------- options.c: index options and settings ---------- */
 

@@ -385,7 +385,7 @@ note_left(Relation index, uint64 stamp)
 static int64
 memory_limit(void)
 {
-	int			limit = IsAutoVacuumWorkerProcess() &&
+	int			limit = AmAutoVacuumWorkerProcess() &&
 		autovacuum_work_mem != -1 ? autovacuum_work_mem : maintenance_work_mem;
 
 	return (int64) limit * 1024;
