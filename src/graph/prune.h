@@ -23,7 +23,7 @@ typedef struct TgPruneCandidate
  * When does a neighbour v of p make a candidate u superfluous?
  *
  * TG_PRUNE_RNG, the rule of NSG and HNSW: if u is nearer to v than to p; relaxed
- * as CRINN found it best: d(u, v) < t * d(u, p), squared distances.
+ * slot by slot after CRINN: d(u, v) < t * d(u, p), squared distances.
  *
  * TG_PRUNE_ANGLE, the rule of NSSG: if the angle at p between u and v is below
  * 60 degrees, and v is the nearer one.
@@ -52,8 +52,9 @@ tg_prune_limit(TgPruneRule rule, float t, float candidate, float neighbour)
  * Choose up to degree neighbours of a vertex among n candidates.
  *
  * A candidate is dropped if a kept one makes it superfluous, with t rising from
- * TG_PRUNE_RELAX_FIRST at the first slot to almost 1 at the last.  If fewer than least are kept, the nearest of the dropped make up the number:
- * a block is scored whole in any case, and a fuller list finds more.
+ * TG_PRUNE_RELAX_FIRST at the first slot to almost 1 at the last.  If fewer
+ * than least are kept, the nearest of the dropped make up the number: a block
+ * is scored whole in any case, and a fuller list finds more.
  *
  * On return candidates[0 .. result) are the neighbours, in ascending order of
  * distance.  A candidate must not occur twice.
@@ -61,7 +62,7 @@ tg_prune_limit(TgPruneRule rule, float t, float candidate, float neighbour)
 extern int	tg_prune(TgPruneRule rule, TgPruneCandidate *candidates, int n,
 					 int degree, int least, int dims);
 
-#define TG_PRUNE_RELAX_FIRST	0.62f
+#define TG_PRUNE_RELAX_FIRST	0.75f
 
 /* Dimensions after which a sum is compared with the limit. */
 #define TG_CHECK_DIMS			128

@@ -217,14 +217,14 @@ test_rule(void)
 	static const float line[][4] = {{1}, {2}, {-3}};
 
 	/*
-	 * The second candidate is 0.8 times as far from the first as from the
-	 * vertex; those at the end are far away in other directions.
+	 * The squared distance of the second candidate to the first is 0.87 of that
+	 * to the vertex; those at the end are far away in other directions.
 	 */
 	static const float early[][4] = {
-		{0.55f, 0.77298f}, {1}, {0, 0, 3}, {0, 0, 0, 3}, {0, 0, -3}
+		{0.515f, 0.79673f}, {1}, {0, 0, 3}, {0, 0, 0, 3}, {0, 0, -3}
 	};
 	static const float late[][4] = {
-		{0.55f, 0.77298f}, {1}, {0, 0, 0.5f}, {0, 0, 0, 0.5f}, {0, 0, -3}
+		{0.515f, 0.79673f}, {1}, {0, 0, 0.5f}, {0, 0, 0, 0.5f}, {0, 0, -3}
 	};
 
 	ok(!keeps(TG_PRUNE_RNG, line, 3, 2, 2, 1) &&
