@@ -107,7 +107,7 @@ typedef struct TgReader
 	char	   *list_copy;
 	char	   *vector_copy;
 	uint64		pages;			/* page accesses so far */
-	int			hits;			/* of these, since the last block was read */
+	int			hits;			/* of these, since the last one from disk */
 } TgReader;
 
 extern void tg_reader_init(TgReader *reader, Relation index,

@@ -8,10 +8,10 @@
  * a block; ReadRecentBuffer() checks the guess.  The guess also tells, without
  * pinning anything, which memory to prefetch for a vertex to be visited soon.
  *
- * Blocks that are not in shared buffers take a hundred times longer than all
- * else.  Once one had to be read, the blocks of the best candidates are asked
- * for at the same time, until enough of them were found in shared buffers.
- * effective_io_concurrency = 0 turns that off.
+ * Blocks that come from disk take a hundred times longer than all else.  Once one
+ * did, the blocks of the best candidates are asked for at the same time, for as
+ * long as that goes on.  What the operating system has in its cache is not worth
+ * the asking.  effective_io_concurrency = 0 turns it off.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,9 +19,9 @@
 
 #include "page/page.h"
 
-#include "executor/instrument.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/spccache.h"
@@ -31,8 +31,12 @@
 /* Prefetching more of a record than this outruns what the CPU can track. */
 #define PREFETCH_LINES		64
 
-/* Candidates whose blocks are read ahead, and until how many hits in a row. */
+/*
+ * Candidates whose blocks are read ahead, from a read that took so long on, until
+ * none did for so many page accesses.
+ */
 #define READ_AHEAD			8
+#define DISK_READ_US		40
 #define READ_AHEAD_HITS		64
 
 /* The remembered buffers of all indexes, a power of two of them. */
@@ -74,7 +78,8 @@ pin_block(TgReader *reader, BlockNumber block)
 {
 	Relation	index = reader->index;
 	Buffer	   *hint = hint_for(index, block);
-	int64		blocks_read;
+	instr_time	start;
+	instr_time	elapsed;
 
 	reader->pages++;
 	if (unlikely(reader->graph.ahead > 0) && ++reader->hits > READ_AHEAD_HITS)
@@ -86,10 +91,11 @@ pin_block(TgReader *reader, BlockNumber block)
 		pgstat_count_buffer_hit(index);
 		return *hint;
 	}
-	blocks_read = pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read;
+	INSTR_TIME_SET_CURRENT(start);
 	*hint = ReadBuffer(index, block);
-	if (pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read !=
-		blocks_read)
+	INSTR_TIME_SET_CURRENT(elapsed);
+	INSTR_TIME_SUBTRACT(elapsed, start);
+	if (unlikely(INSTR_TIME_GET_MICROSEC(elapsed) >= DISK_READ_US))
 	{
 		bool		may = get_tablespace_io_concurrency(index->rd_rel->reltablespace) > 0;
 
