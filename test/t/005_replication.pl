@@ -39,7 +39,7 @@ $standby->start;
 
 # The nearest rows of some vectors, and all rows in the order of one.  The pool
 # holds all rows: a smaller one may find others on the primary, which skips those
-# that are dead to all.
+# that are dead to all.  Rows at one distance come in any order.
 my $nearest = <<'SQL';
 SET togg.ef_search = 20000;
 SET enable_seqscan = off;
@@ -49,8 +49,8 @@ SELECT asked.id, array_agg(found.id ORDER BY found.d, found.id)
 		SELECT id, embedding <-> asked.embedding AS d FROM data
 		ORDER BY embedding <-> asked.embedding LIMIT 20) AS found
 	GROUP BY asked.id ORDER BY asked.id;
-SELECT md5(string_agg(id::text, ',')) FROM (
-	SELECT id FROM data
+SELECT md5(string_agg(id::text, ',' ORDER BY d, id)) FROM (
+	SELECT id, embedding <-> (SELECT embedding FROM asked WHERE id = 1) AS d FROM data
 	ORDER BY embedding <-> (SELECT embedding FROM asked WHERE id = 1)) AS read;
 SQL
 
