@@ -144,7 +144,7 @@ check_division(CheckState *state, TgVertexId id, const TgSlotHeader *header)
 }
 
 /*
- * A vertex of an upper layer has a living one below it, unless it is dead.
+ * A vertex of an upper layer has one below it, unless it is dead.
  */
 static void
 check_below(CheckState *state, TgVertexId id, TgVertexId below, int layer)

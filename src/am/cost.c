@@ -59,6 +59,7 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	double		uncached = (double) info->pages /
 		(info->pages + (double) effective_cache_size + 1.0);
 	double		slot_pages = 1.0;
+	double		hop_slots = 1.0;
 	double		hops;
 	double		hop_cost;
 	int			ef;
@@ -73,12 +74,16 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	if (tg->meta.dims > 0)
 		slot_pages = Max(1, tg->layout.list.pages_each) +
 			(tg->layout.vector_inline ? 0 : Max(1, tg->layout.vector.pages_each));
+
+	/* Without codes, of each list about half the neighbours are visited. */
+	if (tg->meta.dims > 0 && tg->meta.bits == 0)
+		hop_slots += tg->meta.degree / 2;
 	ef = options.ef_search > 0 ? options.ef_search : tg_ef_search;
 	hop_cost = tg->meta.degree * cpu_operator_cost / CODES_PER_OPERATOR;
 	index_close(index, NoLock);
 
 	get_tablespace_page_costs(info->reltablespace, &random_page_cost, NULL);
-	hop_cost += slot_pages *
+	hop_cost += hop_slots * slot_pages *
 		(CACHED_PAGE_COST * seq_page_cost + uncached * random_page_cost);
 	hops = Min(rows, ef + log2(rows + 1));
 

@@ -94,9 +94,7 @@ meet(TgGraph *base, const TgVertexView *view, TgResult *result, bool *live)
 	met->id = view->id;
 	met->root = (header->flags & TG_VERTEX_ROOT) != 0;
 	met->inner = inner;
-	tg_unstore(&info->geometry, info->layout.storage,
-			   tg_reader_vector(&graph->reader, view->id), graph->values);
-	tg_embed(&info->geometry, graph->values, header->norm2, inner);
+	tg_reader_inner(&graph->reader, info, view->id, graph->values, inner);
 	met->distance = tg_kernels->l2sq(graph->query, met->inner, inner_dims);
 
 	result->distance = met->distance;

@@ -200,12 +200,7 @@ repair_init(Repair *repair, Relation index, const TgIndex *tg,
 static void
 read_inner(Repair *repair, TgVertexId id, float *inner)
 {
-	const TgIndex *tg = repair->tg;
-
-	tg_unstore(&tg->geometry, tg->layout.storage,
-			   tg_reader_vector(&repair->reader, id), repair->values);
-	tg_embed(&tg->geometry, repair->values, repair->reader.header->norm2,
-			 inner);
+	tg_reader_inner(&repair->reader, repair->tg, id, repair->values, inner);
 }
 
 static bool
@@ -485,7 +480,6 @@ link_in(Repair *repair, TgVertexId id, int layer)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	TgGraph    *graph = &repair->reader.graph;
-	float	   *values = palloc(sizeof(float) * tg->geometry.dims);
 	float	   *inner = palloc(sizeof(float) * tg->geometry.inner_dims);
 	TgVertexId	own[TG_MAX_DEGREE];
 	TgVertexView view;
@@ -498,9 +492,7 @@ link_in(Repair *repair, TgVertexId id, int layer)
 	{
 		for (int lane = 0; lane < view.degree; lane++)
 			own[lane] = tg_list_get(&tg->layout, repair->reader.header, lane);
-		tg_unstore(&tg->geometry, tg->layout.storage,
-				   tg_reader_vector(&repair->reader, id), values);
-		tg_embed(&tg->geometry, values, repair->reader.header->norm2, inner);
+		read_inner(repair, id, inner);
 		graph->close(graph);
 
 		linker = tg_linker_create(repair->index, tg, layer);

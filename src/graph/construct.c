@@ -245,7 +245,8 @@ set_links(Construction *c, uint32 id, const Link *links, int n)
 		c->candidates[i].id = links[i].id;
 		c->candidates[i].vector = vector_of(c, links[i].id);
 	}
-	nkept = tg_prune(c->params->rule, c->candidates, n, c->degree, c->degree, c->dims);
+	nkept = tg_prune(c->params->rule, c->candidates, n, c->degree, c->degree,
+					 c->dims);
 	for (int i = 0; i < nkept; i++)
 	{
 		kept[i].distance = c->candidates[i].distance;

@@ -120,6 +120,12 @@ extern const TgSlotHeader *tg_reader_open_slot(TgReader *reader, TgVertexId id);
 /* Stored vector of the open vertex. */
 extern const void *tg_reader_vector(TgReader *reader, TgVertexId id);
 
+/*
+ * Its image in the inner space: inner[inner_dims].  values[dims] is scratch.
+ */
+extern void tg_reader_inner(TgReader *reader, const TgIndex *info,
+							TgVertexId id, float *values, float *inner);
+
 static inline TgStored
 tg_slot_stored(const TgSlotHeader *header)
 {

@@ -238,6 +238,15 @@ tg_reader_vector(TgReader *reader, TgVertexId id)
 					 &reader->vector_copy);
 }
 
+void
+tg_reader_inner(TgReader *reader, const TgIndex *info, TgVertexId id,
+				float *values, float *inner)
+{
+	tg_unstore(&info->geometry, info->layout.storage,
+			   tg_reader_vector(reader, id), values);
+	tg_embed(&info->geometry, values, reader->header->norm2, inner);
+}
+
 /*
  * Prefetch a part from the buffer where its block was last seen.
  */

@@ -123,12 +123,9 @@ static void
 read_inner(Clusterer *clusterer, TgVertexId id, int place)
 {
 	const TgIndex *tg = clusterer->tg;
-	TgReader   *reader = &clusterer->reader;
 
-	tg_unstore(&tg->geometry, tg->layout.storage,
-			   tg_reader_vector(reader, id), clusterer->values);
-	tg_embed(&tg->geometry, clusterer->values, reader->header->norm2,
-			 clusterer->inner + (Size) place * tg->geometry.inner_dims);
+	tg_reader_inner(&clusterer->reader, tg, id, clusterer->values,
+					clusterer->inner + (Size) place * tg->geometry.inner_dims);
 }
 
 /*

@@ -50,8 +50,9 @@ typedef struct TgClusterRun
 extern void tg_cluster_begin(TgClusterRun *run, Relation index, bool all);
 
 /*
- * Cluster list by list, in the order of the pages, until the end, or until pause() is true; NULL: never.
- * Returns whether it was the end.  No buffer is locked while pause() runs.
+ * Cluster list by list, in the order of the pages, until the end, or until
+ * pause() is true (NULL: never).  Returns whether it was the end.  No buffer is
+ * locked while pause() runs.
  */
 extern bool tg_cluster_pages(TgClusterRun *run, Relation index,
 							 bool (*pause) (Relation index));
