@@ -1,5 +1,5 @@
 EXTENSION = togg togg_pgvector
-DATA = togg--0.1.0.sql togg_pgvector--0.1.0.sql
+DATA = $(wildcard togg--*.sql togg_pgvector--*.sql)
 MODULE_big = togg
 PGFILEDESC = "togg - approximate nearest-neighbour search on a proximity graph"
 

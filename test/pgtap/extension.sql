@@ -4,10 +4,10 @@ SELECT plan(21);
 
 SELECT results_eq(
 	$$ SELECT relocatable, trusted, superuser, requires IS NULL FROM pg_available_extension_versions
-	   WHERE name = 'togg' AND version = '0.1.0' $$,
+	   WHERE name = 'togg' AND version = '0.2.0' $$,
 	$$ VALUES (true, true, true, true) $$,
 	'relocatable, trusted, and in need of nothing');
-SELECT is((SELECT default_version FROM pg_available_extensions WHERE name = 'togg'), '0.1.0', 'the default version');
+SELECT is((SELECT default_version FROM pg_available_extensions WHERE name = 'togg'), '0.2.0', 'the default version');
 SELECT extensions_are(ARRAY['pgtap', 'plpgsql', 'togg']);
 
 -- Indexes depend on it
