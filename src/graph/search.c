@@ -291,14 +291,13 @@ pool_insert(TgSearch *search, float key, TgVertexId id)
 		pool_reserve(search, search->room * 2);
 	pool = search->pool;
 
-	/* Branch-free upper bound. */
+	/* Upper bound; multiplied, so that there is no branch to mispredict. */
 	while (count > 0)
 	{
-		int			half = count / 2;
-		bool		right = pool[low + half].key <= key;
+		int			half = (count + 1) / 2;
 
-		low = right ? low + half + 1 : low;
-		count = right ? count - half - 1 : half;
+		low += (pool[low + half - 1].key <= key) * half;
+		count -= half;
 	}
 
 	if (search->pool_size < search->room)
