@@ -234,10 +234,18 @@ tg_embed(const TgGeometry *geometry, const float *values, float norm2,
 			embed_scaled(values, dims, 1.0 / sqrt(norm2), inner);
 			break;
 		case TG_METRIC_IP:
-			embed_scaled(values, dims, 1.0, inner);
-			inner[dims] = sqrtf(Max(0.0f, geometry->max_norm *
-									geometry->max_norm - norm2));
-			inner[dims] = Min(inner[dims], INNER_LIMIT);
+			inner[dims] = geometry->max_norm * geometry->max_norm - norm2;
+			if (inner[dims] < 0)
+			{
+				embed_scaled(values, dims, geometry->max_norm /
+							 norm_of(values, dims, norm2), inner);
+				inner[dims] = 0;
+			}
+			else
+			{
+				embed_scaled(values, dims, 1.0, inner);
+				inner[dims] = Min(sqrtf(inner[dims]), INNER_LIMIT);
+			}
 			break;
 	}
 }

@@ -11,8 +11,9 @@
  *	inner product	one more coordinate, sqrt(max_norm^2 - |v|^2), which puts
  *					all vectors on one sphere; a query is scaled to the
  *					sphere's radius and has 0 there.  (A vector longer than
- *					max_norm, inserted later, has 0 as well: the search ranks
- *					it a little worse than it is until it is met.)
+ *					max_norm, inserted later, is put where the sphere is
+ *					nearest to it: the search ranks it as if it were shorter,
+ *					until it is met.)
  *	Hamming			the bits as zeros and ones, of which it is the squared L2
  *	L1				the vector itself.  No space of as many dimensions has L1
  *					for its L2, but the nearest by the one are among the nearest
