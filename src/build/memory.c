@@ -15,8 +15,13 @@
 
 #include "build/build.h"
 
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "optimizer/paths.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+
+PG_FUNCTION_INFO_V1(togg_estimate_build_memory);
 
 Size
 tg_build_row_memory(void)
@@ -45,6 +50,48 @@ tg_build_vertex_memory(const TgMetaPage *meta, int dims, int members)
 	return bytes + graph +
 		Max(2 * 3 * sizeof(uint32),
 			members * tg_construct_memory() + 2 * sizeof(uint32));
+}
+
+/*
+ * togg_estimate_build_memory(rows bigint, dimensions integer, options text[])
+ * returns bigint
+ *
+ * Bytes of maintenance_work_mem that a build takes to hold all of so many rows
+ * with different vectors; options as in WITH, or as pg_class.reloptions has
+ * them.
+ */
+Datum
+togg_estimate_build_memory(PG_FUNCTION_ARGS)
+{
+	int64		rows = PG_GETARG_INT64(0);
+	int32		dims = PG_GETARG_INT32(1);
+	TgOptions  *options = (TgOptions *) tg_amoptions(PG_GETARG_DATUM(2), true);
+	TgMetaPage	meta = {0};
+	Size		bytes;
+
+	if (rows < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of rows must not be negative"),
+				 errdetail("It is " INT64_FORMAT ".", rows)));
+	if (dims < 1 || dims > TG_MAX_DIMS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of dimensions must be between 1 and %d",
+						TG_MAX_DIMS),
+				 errdetail("It is %d.", dims)));
+	meta.metric = TG_METRIC_L2;
+	meta.degree = tg_degree_for_m(options->m);
+	meta.graph = options->graph;
+	meta.guide = options->guide;
+	bytes = tg_build_row_memory() +
+		tg_build_vertex_memory(&meta, dims,
+							   max_parallel_maintenance_workers + 1);
+	if (rows > PG_INT64_MAX / (int64) bytes)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("bigint out of range")));
+	PG_RETURN_INT64(rows * (int64) bytes);
 }
 
 /*
