@@ -33,7 +33,7 @@ my @columns = (
 			'<->' => [ 'vector_l2_ops', 0.99 ],
 			'<#>' => [ 'vector_ip_ops', 0.97 ],
 			'<=>' => [ 'vector_cosine_ops', 0.99 ],
-			'<+>' => [ 'vector_l1_ops', 0.99 ],
+			'<+>' => [ 'vector_l1_ops', 0.97 ],
 		},
 	},
 	{

@@ -176,7 +176,7 @@ search_params(int way, int ef)
 {
 	return (TgSearchParams)
 	{
-		ways[way].routing, ways[way].stage1_width, ef, 1
+		ways[way].routing, ways[way].stage1_width, ef, 1, 1.1f
 	};
 }
 
@@ -842,7 +842,7 @@ pool_limit(const TgSearch *search)
 		INFINITY : pool[search->pool_size - 1].key;
 
 	if (search->pool_size >= search->ef)
-		limit = fminf(limit, fmaxf(pool[search->ef - 1].key, TG_POOL_SLACK *
+		limit = fminf(limit, fmaxf(pool[search->ef - 1].key, search->slack *
 								   pool[(search->ef - 1) / 2].key));
 	return limit;
 }
