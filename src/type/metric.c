@@ -430,6 +430,7 @@ distance_error(const TgQuery *query, TgStored stored, double distance)
 		case TG_METRIC_HAMMING:
 			return 0;
 		case TG_METRIC_L1:
+			/* A vector's L1 norm is at most sqrt(dims) times that of L2. */
 			return sqrt(query->geometry->dims) * stored.error +
 				query->slack * distance;
 	}

@@ -128,5 +128,28 @@ is( $node->safe_psql('postgres',
 		"SELECT rows FROM togg_index_info('same_idx')"),
 	3000, 'few vectors: every row is in the index');
 
+#
+# By inner product: an index on nothing knows one length; and vectors that are ten
+# times as long as any that it has seen are the best matches.
+#
+
+$node->safe_psql('postgres', <<'SQL');
+DROP TABLE grown;
+CREATE TABLE grown (id int PRIMARY KEY, embedding real[]);
+CREATE INDEX grown_idx ON grown USING togg (embedding array_ip_ops);
+INSERT INTO grown SELECT * FROM mnist ORDER BY vector_norm(embedding) LIMIT 1;
+INSERT INTO grown SELECT * FROM mnist ON CONFLICT DO NOTHING;
+SQL
+recalls_well($node, 'grown', 'mnist_asked', '<#>', 0.95, 'the shortest first');
+$node->safe_psql('postgres', <<'SQL');
+REINDEX INDEX grown_idx;
+INSERT INTO grown
+	SELECT id + 10000, (SELECT array_agg(10 * x ORDER BY i) FROM unnest(embedding) WITH ORDINALITY AS u (x, i))
+	FROM mnist WHERE id <= 60;
+SQL
+is_sound($node, 'grown_idx', 'longer than known');
+is_complete($node, 'grown', '<#>', '{' . join(',', (1) x 784) . '}', 'longer than known');
+cmp_ok(recall($node, 'grown', 'mnist_asked', '<#>', 10, 100), '>=', 0.4, 'longer than known: recall@10');
+
 $node->stop;
 done_testing();
