@@ -211,6 +211,7 @@ tg_meta_initial(Relation index)
 	meta.clusters = options.clusters;
 	meta.kdtree_interval = options.kdtree_interval;
 	meta.ef_construction = options.ef_construction;
+	meta.shortens = true;
 	meta.seed = 1;
 	meta.root = TG_INVALID_VERTEX;
 	for (int i = 0; i < TG_MAX_LAYERS - 1; i++)

@@ -44,12 +44,25 @@ tg_inner_dims(TgMetric metric, int dims)
 
 void
 tg_geometry_init(TgGeometry *geometry, TgMetric metric, int dims,
-				 float max_norm)
+				 float max_norm, bool shortens)
 {
 	geometry->metric = metric;
 	geometry->dims = dims;
 	geometry->inner_dims = tg_inner_dims(metric, dims);
 	geometry->max_norm = Min(max_norm, INNER_LIMIT);
+	geometry->shortens = shortens;
+}
+
+/*
+ * Inner product: what a vector is multiplied by to be no longer than max_norm.
+ */
+static double
+shortening(const TgGeometry *geometry, float norm2)
+{
+	double		max_norm = geometry->max_norm;
+
+	return geometry->shortens && norm2 > max_norm * max_norm ?
+		max_norm / sqrt(norm2) : 1.0;
 }
 
 bool
@@ -232,7 +245,7 @@ tg_embed(const TgGeometry *geometry, const float *values, float norm2,
 			embed_scaled(values, dims, 1.0 / sqrt(norm2), inner);
 			break;
 		case TG_METRIC_IP:
-			embed_scaled(values, dims, 1.0, inner);
+			embed_scaled(values, dims, shortening(geometry, norm2), inner);
 			inner[dims] = sqrtf(Max(0.0f, geometry->max_norm *
 									geometry->max_norm - norm2));
 			inner[dims] = Min(inner[dims], INNER_LIMIT);
@@ -397,7 +410,8 @@ tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
 			break;
 		case TG_METRIC_IP:
 			key = 2 * ((double) geometry->max_norm * geometry->max_norm +
-					   query->scale * *distance);
+					   query->scale * *distance *
+					   shortening(geometry, stored.norm2));
 			break;
 		case TG_METRIC_COSINE:
 			key = 2 * *distance;

@@ -10,9 +10,10 @@
  *	cosine			the vector divided by its norm
  *	inner product	one more coordinate, sqrt(max_norm^2 - |v|^2), which puts
  *					all vectors on one sphere; a query is scaled to the
- *					sphere's radius and has 0 there.  (A vector longer than
- *					max_norm, inserted later, has 0 as well: the search ranks
- *					it a little worse than it is until it is met.)
+ *					sphere's radius and has 0 there.  A vector longer than
+ *					max_norm, inserted later, is shortened to it: the search
+ *					ranks it a little worse than it is.  (Indexes made by
+ *					version 0.1.0 keep its length, and rank it far worse.)
  *
  * The inner space only routes.  What a scan returns is computed from the
  * stored vector, which is the user's own in float32 or half precision with a
@@ -32,11 +33,12 @@ typedef struct TgGeometry
 	TgMetric	metric;
 	int			dims;
 	int			inner_dims;
-	float		max_norm;		/* inner product only */
+	float		max_norm;		/* inner product only, like this: */
+	bool		shortens;		/* what is longer than that? */
 } TgGeometry;
 
 extern void tg_geometry_init(TgGeometry *geometry, TgMetric metric, int dims,
-							 float max_norm);
+							 float max_norm, bool shortens);
 
 /* Dimensions of the inner space. */
 extern int	tg_inner_dims(TgMetric metric, int dims);
