@@ -36,7 +36,7 @@
 #define TG_MIN_EF_CONSTRUCTION		4
 #define TG_DEFAULT_CLUSTERS			3
 #define TG_DEFAULT_KDTREE_INTERVAL	100.0
-#define TG_DEFAULT_EF_SEARCH		64
+#define TG_DEFAULT_EF_SEARCH		40
 #define TG_MAX_EF_SEARCH			1000000
 
 /* Without the option bits, codes have two bits up to this many dimensions. */
@@ -83,7 +83,7 @@ extern void tg_meta_set_dims(TgMetaPage *meta, const TgOptions *options,
 /* Raise ERROR if the dimensions are not those of the index. */
 extern void tg_check_dims(Relation index, int expected, int dims);
 
-/* ---------- build.c ---------- */
+/* ---------- ../build/build.c ---------- */
 
 extern IndexBuildResult *tg_ambuild(Relation heap, Relation index,
 									IndexInfo *indexInfo);

@@ -30,15 +30,13 @@
 #include "graph/prune.h"
 #include "worker/worker.h"
 
-/*
- * Inner product: how much longer than the first vector of an index others are
- * taken to be at most.  That costs little where they are not, and a lot of
- * recall where they are longer still (see src/README.md).
- */
-#define NORM_RESERVE	4.0f
-
 /* Pool in which an equal vector is nearly always found, if there is one. */
 #define UNCHANGED_EF	8
+
+/*
+ * Inner product: room above the length of the first vector, for those to come.
+ */
+#define NORM_ROOM		4
 
 /*
  * A row's vector on its way into the index.
@@ -328,8 +326,10 @@ set_dims(Relation index, TgSpan span)
 	{
 		tg_meta_set_dims(edit.meta, &options, span.dims, tg_half_exact(span),
 						 tg_half_in_range(span));
-		edit.meta->max_norm = NORM_RESERVE *
+		edit.meta->max_norm = NORM_ROOM *
 			sqrtf(tg_kernels->dot(span.values, span.values, span.dims));
+		if (edit.meta->max_norm == 0)
+			edit.meta->max_norm = 1;
 		tg_meta_edit_finish(&edit);
 	}
 	create_roots(index, span);

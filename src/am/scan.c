@@ -46,7 +46,7 @@
 #include "am/stats.h"
 
 /* Rows are returned from the nearest two thirds of a pool. */
-#define POOL_SHARE(ef)		(((ef) * 2 + 2) / 3)
+#define POOL_SHARE(depth)	(((depth) * 2 + 2) / 3)
 
 /* A sweep reads pages in order: as costly as a pool of this share of rows. */
 #define SWEEP_SHARE			8
@@ -333,7 +333,7 @@ tg_amendscan(IndexScanDesc scan)
 static TgVertexId
 find_entry(TgScanState *state, const TgIndex *info)
 {
-	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1};
+	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1, 1, 0};
 	int			layer = tg_index_layers(info) - 1;
 	TgVertexId	entry = tg_index_root(info, layer);
 	TgResult	nearest;
@@ -363,7 +363,7 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 {
 	TgScanState  *state = scan->opaque;
 	TgOptions	options = tg_options_get(scan->indexRelation);
-	TgSearchParams params = {tg_routing, tg_stage1_width, 0};
+	TgSearchParams params = {tg_routing, tg_stage1_width, 0, TG_POOL_GROWTH, 0};
 	TgVertexId	entry;
 	int			dims = info->geometry.inner_dims;
 	float	   *inner = palloc(sizeof(float) * dims);
@@ -384,6 +384,7 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 	state->graph.reader.graph.query = inner;
 
 	entry = find_entry(state, info);
+	params.slack = tg_pool_slack(dims);
 	params.ef = state->ef =
 		options.ef_search > 0 ? options.ef_search : tg_ef_search;
 	tg_search_begin(state->search, &state->graph.reader.graph, &state->table,
@@ -521,14 +522,15 @@ may_widen(IndexScanDesc scan, int64 ef)
 {
 	TgScanState  *state = scan->opaque;
 	const TgSearch *search = state->search;
-	int64		room = ef + (search->room - search->ef);
+	int64		reserve = search->room - search->width;
 	double		slots = (double) RelationGetNumberOfBlocks(scan->indexRelation) *
 		state->graph.reader.layout.stripe_slots /
 		state->graph.reader.layout.stripe_pages;
 
-	return search->expanded.n >= search->width &&
-		room <= slots / SWEEP_SHARE &&
-		tg_search_memory(room) <= (Size) work_mem * 1024;
+	return search->expanded.n >= search->sure &&
+		ef + reserve <= slots / SWEEP_SHARE &&
+		tg_search_memory(ef * search->growth + reserve) <=
+		(Size) work_mem * 1024;
 }
 
 /* Columns of the sweep's sort. */
@@ -604,7 +606,7 @@ start_sweep(IndexScanDesc scan)
 		tg_search_index_expanded(state->search);
 	else
 		tg_search_begin(state->search, &state->graph.reader.graph, NULL,
-						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1});
+						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1, 1, 0});
 	tg_slot_scan_begin(&slots, scan->indexRelation,
 					   &state->graph.reader.layout);
 	while (tg_slot_scan_next(&slots, &id))
@@ -635,7 +637,7 @@ next_of_graph(IndexScanDesc scan)
 	 * Before a row would come from the pool's far end, make it larger; also
 	 * where there is none left because most of the pool is dead.
 	 */
-	while (state->taken >= POOL_SHARE(state->ef) ||
+	while (state->taken >= POOL_SHARE(tg_search_depth(search)) ||
 		   tg_search_peek(search) == NULL)
 	{
 		if (!may_widen(scan, (int64) state->ef * 2))

@@ -109,7 +109,7 @@ tg_meta_check(Relation index, const TgMetaPage *meta)
 		meta->clusters < 1 || meta->clusters > TG_MAX_CLUSTERS ||
 		meta->ef_construction < 1 ||
 		meta->ef_construction > TG_MAX_EF_CONSTRUCTION ||
-		meta->metric < TG_METRIC_L2 || meta->metric > TG_METRIC_COSINE ||
+		meta->metric < TG_METRIC_L2 || meta->metric > TG_METRIC_L1 ||
 		meta->graph > TG_GRAPH_HNSW || meta->guide > TG_GUIDE_NONE ||
 		!(meta->kdtree_interval > 0) ||
 		meta->dims > TG_MAX_DIMS ||
@@ -170,7 +170,7 @@ tg_index_create(const TgMetaPage *meta)
 	info->meta = *meta;
 	index_set_pointers(info, inner_dims);
 	tg_geometry_init(&info->geometry, meta->metric, meta->dims,
-					 meta->max_norm, meta->shortens);
+					 meta->max_norm);
 	tg_layout_init(&info->layout, meta, inner_dims);
 	tg_rotation_init(&info->rotation, inner_dims, meta->seed,
 					 info->rotation.signs);

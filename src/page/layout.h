@@ -193,10 +193,9 @@ typedef struct TgMetaPage
 	uint16		degree;			/* neighbours of a vertex, at most */
 	uint16		bits;			/* per dimension of a neighbour's code */
 	uint16		clusters;		/* of a neighbour list */
-	uint16		shortens;		/* inner product: see type/metric.h; 0 in an
-								 * index made by version 0.1.0 */
+	uint16		unused;
 	uint32		ef_construction;
-	float		max_norm;		/* inner product */
+	float		max_norm;		/* inner product: see type/metric.h */
 	uint64		seed;			/* of the rotation */
 	TgVertexId	root;
 

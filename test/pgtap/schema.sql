@@ -1,6 +1,6 @@
 -- What CREATE EXTENSION makes, no more and no less.
 BEGIN;
-SELECT plan(54);
+SELECT plan(58);
 
 -- Functions
 CREATE FUNCTION function_like(name text, args text[], result text, volatility text, parallel "char")
@@ -23,6 +23,7 @@ SELECT function_like('togg_index_info', '{regclass}', 'record', 'volatile', 'r')
 SELECT function_like('togg_last_scan', '{}', 'record', 'volatile', 'r');
 SELECT function_like('togg_check', '{regclass,boolean}', 'setof record', 'volatile', 'r');
 SELECT function_like('togg_cluster', '{regclass}', 'bigint', 'volatile', 'u');
+SELECT function_like('togg_estimate_build_memory', '{bigint,integer,text[]}', 'bigint', 'stable', 's');
 SELECT function_returns('togg_handler', ARRAY['internal'], 'index_am_handler');
 
 CREATE VIEW members AS
@@ -35,8 +36,9 @@ SELECT set_eq(
 	$$ SELECT proname::text FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc' $$,
 	ARRAY['l2_distance', 'inner_product', 'negative_inner_product', 'cosine_distance',
 		  'l1_distance', 'l2_normalize', 'vector_norm', 'vector_dims', 'togg_handler',
-		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops',
-		  'togg_index_info', 'togg_last_scan', 'togg_check', 'togg_cluster'],
+		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops', 'togg_array_l1_ops',
+		  'togg_index_info', 'togg_last_scan', 'togg_check', 'togg_cluster',
+		  'togg_estimate_build_memory'],
 	'no other function');
 SELECT is_empty(
 	$$ SELECT oid::regprocedure FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc'
@@ -68,13 +70,15 @@ SELECT set_eq(
 SELECT has_opclass('array_l2_ops');
 SELECT has_opclass('array_ip_ops');
 SELECT has_opclass('array_cosine_ops');
+SELECT has_opclass('array_l1_ops');
 SELECT set_eq(
 	$$ SELECT opcname::text, opcintype::regtype::text, opcdefault, opfname::text
 	   FROM pg_opclass c JOIN pg_opfamily f ON f.oid = opcfamily JOIN pg_am a ON a.oid = opcmethod
 	   WHERE amname = 'togg' $$,
 	$$ VALUES ('array_l2_ops', 'real[]', true, 'array_l2_ops'),
 			  ('array_ip_ops', 'real[]', false, 'array_ip_ops'),
-			  ('array_cosine_ops', 'real[]', false, 'array_cosine_ops') $$,
+			  ('array_cosine_ops', 'real[]', false, 'array_cosine_ops'),
+			  ('array_l1_ops', 'real[]', false, 'array_l1_ops') $$,
 	'operator classes and families; Euclidean distance is the default');
 SELECT set_eq(
 	$$ SELECT opfname::text, amopstrategy::int, amopopr::regoperator::text, amoppurpose::text, s.sort::text
@@ -83,7 +87,8 @@ SELECT set_eq(
 	   WHERE amname = 'togg' $$,
 	$$ VALUES ('array_l2_ops', 1, '<->(real[],real[])', 'o', 'float_ops'),
 			  ('array_ip_ops', 1, '<#>(real[],real[])', 'o', 'float_ops'),
-			  ('array_cosine_ops', 1, '<=>(real[],real[])', 'o', 'float_ops') $$,
+			  ('array_cosine_ops', 1, '<=>(real[],real[])', 'o', 'float_ops'),
+			  ('array_l1_ops', 1, '<+>(real[],real[])', 'o', 'float_ops') $$,
 	'each ranks by one operator');
 SELECT set_eq(
 	$$ SELECT opfname::text, amprocnum::int, amproc::text
@@ -91,7 +96,8 @@ SELECT set_eq(
 	   WHERE amname = 'togg' $$,
 	$$ VALUES ('array_l2_ops', 1, 'togg_array_l2_ops'),
 			  ('array_ip_ops', 1, 'togg_array_ip_ops'),
-			  ('array_cosine_ops', 1, 'togg_array_cosine_ops') $$,
+			  ('array_cosine_ops', 1, 'togg_array_cosine_ops'),
+			  ('array_l1_ops', 1, 'togg_array_l1_ops') $$,
 	'and has one support function');
 
 -- What the access method can do

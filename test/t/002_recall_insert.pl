@@ -117,7 +117,7 @@ $node->safe_psql('postgres', <<'SQL');
 SELECT setseed(0.5);
 CREATE TABLE lengths AS
 	SELECT id, (SELECT array_agg((x * length)::real ORDER BY n)
-				FROM unnest(embedding) WITH ORDINALITY AS e (x, n)) AS embedding
+				FROM unnest(l2_normalize(embedding)) WITH ORDINALITY AS e (x, n)) AS embedding
 	FROM (SELECT id, embedding, 0.5 + 1.5 * random() ^ 2 AS length
 		  FROM words WHERE id <= 4000) AS words;
 CREATE TABLE empty (id int PRIMARY KEY, embedding real[]);
@@ -128,7 +128,7 @@ CREATE TABLE shorter AS
 CREATE INDEX shorter_idx ON shorter USING togg (embedding array_ip_ops);
 INSERT INTO shorter SELECT * FROM lengths ORDER BY vector_norm(embedding) OFFSET 2000;
 SQL
-for my $case ([ 'empty', 0.1 ], [ 'shorter', 0.15 ])
+for my $case ([ 'empty', 0.03 ], [ 'shorter', 0.25 ])
 {
 	my ($table, $less) = @$case;
 

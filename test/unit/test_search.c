@@ -9,7 +9,7 @@
 
 #include "code/rotate.h"
 #include "graph/cluster.h"
-#include "graph/construct.h"
+#include "builders.h"
 #include "memory_graph.h"
 #include "sample.h"
 #include "tap.h"
@@ -65,7 +65,7 @@ sample_list(Sample *sample, const float *rotated, const TgConstructed *graph,
 {
 	int			dims = sample->dims;
 	MemoryGraph *memory = sample->memory;
-	const uint32 *list = graph->neighbours + (Size) id * graph->degree;
+	uint32		list[TG_MAX_DEGREE];
 	int			count = graph->counts[id];
 	uint16		order[TG_MAX_DEGREE];
 	float	   *residual = malloc(sizeof(float) * dims);
@@ -73,6 +73,8 @@ sample_list(Sample *sample, const float *rotated, const TgConstructed *graph,
 	uint8	   *levels = malloc(dims);
 	const float *own = rotated + (Size) id * dims;
 
+	for (int i = 0; i < count; i++)
+		list[i] = tg_constructed_list(graph, id)[i].id;
 	memory->degrees[id] = count;
 	sample_divide(sample, rotated, list, count, id, nclusters, order);
 	for (int j = 0; j < dims; j++)
@@ -105,9 +107,9 @@ sample_create(int n, int dims, int bits, int degree, TgGuide guide,
 	float	   *vectors = sample_clusters(n + 1, dims, 40, 1.0f);
 	float	   *root = vectors + (Size) n * dims;
 	TgConstructParams params = {
-		.dims = dims,.degree = degree,.ef = 100,.root = root
+		.dims = dims,.ef = 100,.root = root
 	};
-	TgConstructed *graph;
+	TgConstructed graph;
 
 	memset(root, 0, sizeof(float) * dims);
 	for (int i = 0; i < n; i++)
@@ -133,10 +135,10 @@ sample_create(int n, int dims, int bits, int degree, TgGuide guide,
 	sample->memory->graph.guide = guide;
 	sample->memory->dead[n] = true;
 
-	graph = tg_construct(&params, vectors, n);
+	graph = build_graph(&params, degree, vectors, n, 1);
 	for (int i = 0; i <= n; i++)
-		sample_list(sample, rotated, graph, i, nclusters);
-	tg_constructed_free(graph);
+		sample_list(sample, rotated, &graph, i, nclusters);
+	free_graph(&graph);
 	free(rotated);
 	return sample;
 }
@@ -176,14 +178,14 @@ search_params(int way, int ef)
 {
 	return (TgSearchParams)
 	{
-		ways[way].routing, ways[way].stage1_width, ef
+		ways[way].routing, ways[way].stage1_width, ef, 1, 1.1f
 	};
 }
 
 /* Run a search for the query from the root. */
 static void
-sample_search(Sample *sample, TgSearch *search, const float *query, int way,
-			  int ef)
+sample_search_with(Sample *sample, TgSearch *search, const float *query,
+				   TgSearchParams params)
 {
 	float	   *rotated = malloc(sizeof(float) * sample->dims);
 
@@ -199,10 +201,16 @@ sample_search(Sample *sample, TgSearch *search, const float *query, int way,
 	sample->memory->query = query;
 	sample->memory->graph.query = query;
 	tg_search_begin(search, &sample->memory->graph,
-					sample->bits > 0 ? &sample->table : NULL,
-					search_params(way, ef));
+					sample->bits > 0 ? &sample->table : NULL, params);
 	tg_search_add_entry(search, sample->memory->last_id - sample->n);
 	tg_search_run(search);
+}
+
+static void
+sample_search(Sample *sample, TgSearch *search, const float *query, int way,
+			  int ef)
+{
+	sample_search_with(sample, search, query, search_params(way, ef));
 }
 
 /* A query near the data. */
@@ -827,8 +835,31 @@ test_pool_of_one(void)
 
 #define QUERIES		40
 
+/* What the pool of a search that has run turns away. */
+static float
+pool_limit(const TgSearch *search)
+{
+	const TgCandidate *pool = search->pool;
+	float		limit = search->pool_size < search->ef * search->growth ?
+		INFINITY : pool[search->pool_size - 1].key;
+
+	if (search->pool_size >= search->ef)
+		limit = fminf(limit, fmaxf(pool[search->ef - 1].key, search->slack *
+								   pool[(search->ef - 1) / 2].key));
+	return limit;
+}
+
+/* Has all been expanded that is within the limit? */
+static bool
+pool_is_done(const TgSearch *search)
+{
+	return search->cursor == search->pool_size ||
+		search->cursor == search->ef * search->growth ||
+		search->pool[search->cursor].key > pool_limit(search);
+}
+
 /*
- * Has the search, just run, seen all that a neighbour of a pool's vertex could
+ * Has the search, just run, seen all that a neighbour of an expanded vertex could
  * enter the pool by?  Until the expanded ones are indexed, the set looked into
  * holds all that ever entered the pool, or without codes all that was visited.
  */
@@ -836,10 +867,9 @@ static bool
 pool_is_complete(const Sample *sample, const TgSearch *search)
 {
 	MemoryGraph *memory = sample->memory;
-	float		limit = search->pool_size < search->ef ?
-		INFINITY : search->pool[search->pool_size - 1].key;
+	float		limit = pool_limit(search);
 
-	for (int c = 0; c < search->pool_size; c++)
+	for (int c = 0; c < search->cursor; c++)
 	{
 		TgVertexId	id = search->pool[c].id;
 		TgVertexView view;
@@ -1079,6 +1109,65 @@ test_effort(Sample *sample)
 			last_hops = hops;
 		}
 		ok(good, "a larger pool finds more, %s", ways[w].name);
+	}
+	tg_search_destroy(search);
+}
+
+/*
+ * A pool that may grow: it stays small for some queries and grows for others,
+ * whose far candidates are within the slack.
+ */
+static void
+test_growth(Sample *sample)
+{
+	TgSearch   *search = tg_search_create();
+
+	for (int w = 0; w < NWAYS; w++)
+	{
+		TgSearchParams params = search_params(w, 20);
+		bool		bounded = true;
+		bool		complete = true;
+		bool		widened = true;
+		int			found = 0;
+		int			small = 0;
+		int			large = 0;
+
+		params.growth = 10;
+		for (int q = 0; q < QUERIES; q++)
+		{
+			float	   *query = sample_query(sample);
+			int			depth;
+
+			/* Far from the data, all of it is about as near. */
+			if (q % 2 == 1)
+				for (int j = 0; j < sample->dims; j++)
+					query[j] *= 30.0f;
+			sample_search_with(sample, search, query, params);
+			depth = tg_search_depth(search);
+			small += depth < 40;
+			large += depth > 60;
+			bounded &= sample->memory->sound && depth >= params.ef &&
+				depth <= params.ef * params.growth && pool_is_done(search);
+			complete &= w == GUIDED || pool_is_complete(sample, search);
+			if (q % 2 == 0)
+				found += count_found(sample, search, query, 5);
+
+			tg_search_widen(search, 2 * params.ef);
+			depth = tg_search_depth(search);
+			widened &= depth >= 2 * params.ef &&
+				depth <= 2 * params.ef * params.growth &&
+				pool_is_done(search);
+			free(query);
+		}
+		if (!ok(bounded && small > 0 && (large > 0 || w == GUIDED),
+				"a pool that may grow, %s", ways[w].name))
+			diag("%d small, %d large", small, large);
+		ok(complete, "it leaves out only what is beyond the slack, %s",
+		   ways[w].name);
+		ok(widened, "it is widened in proportion, %s", ways[w].name);
+		if (!ok(found >= (w == GUIDED ? 0.8 : 0.95) * QUERIES / 2 * 5,
+				"it finds the nearest, %s", ways[w].name))
+			diag("%d found", found);
 	}
 	tg_search_destroy(search);
 }
@@ -1514,6 +1603,7 @@ static void
 test_sample(Sample *sample)
 {
 	test_effort(sample);
+	test_growth(sample);
 	test_widening(sample);
 	test_rowless(sample);
 	test_reuse(sample);
