@@ -42,7 +42,7 @@ command_ok(
 		$ENV{PG_REGRESS}, "--inputdir=$top",
 		'--outputdir=' . $primary->basedir, '--bindir=',
 		'--load-extension=togg', '--host=' . $primary->host,
-		'--port=' . $primary->port, '--dbname=regression', '--user=postgres', @tests
+		'--port=' . $primary->port, '--dbname=regression', @tests
 	],
 	scalar(@tests) . ' regression tests pass on the primary');
 $primary->wait_for_catchup($standby);
