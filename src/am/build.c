@@ -3,7 +3,7 @@
  * build.c
  *	  CREATE INDEX.
  *
- * 1. Loading: the heap is read once; vectors and heap TIDs gather in memory.
+ * 1. Loading: the heap is read once; vectors and rows gather in memory.
  *	  Equal vectors are found by a hash table and share a vertex.
  * 2. Building: the graph is made in memory (src/graph/construct.c), on rotated
  *	  inner vectors, whose distances are those of the vectors themselves.
@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "am/am.h"
+#include "am/columns.h"
 
 #include <math.h>
 
@@ -47,18 +48,18 @@
 #define PHASE_INSERT	5
 
 /* A row beyond the first of an equal vector. */
-typedef struct ExtraTid
+typedef struct ExtraRow
 {
 	uint32		vertex;
-	ItemPointerData tid;
-} ExtraTid;
+	TgRow		row;
+} ExtraRow;
 
-typedef struct TidArray
+typedef struct RowArray
 {
-	ItemPointerData *tids;
+	char	   *rows;			/* [n] of row_size */
 	int64		n;
 	int64		capacity;
-} TidArray;
+} RowArray;
 
 /*
  * A layer of the graph.  Each has a root of its own, and its vertices are among
@@ -85,16 +86,19 @@ typedef struct BuildState
 	TgOptions	options;
 	TgMetaPage	meta;
 	TgIndex    *info;			/* once all vectors are known */
+	TgColumns	columns;
+	Size		row_size;
+	Size		extra_size;		/* of an ExtraRow */
 
 	int			dims;			/* 0 until known */
 	int64		expected;		/* rows of the table, 0 if not known */
-	int64		rows;			/* indexed */
+	int64		nrows;			/* indexed */
 	int64		inserted;		/* of these, one by one */
 	bool		full;			/* memory is: rows are inserted */
 
 	/* Distinct vectors, in the order of their coming. */
 	float	   *vectors;		/* [n][dims] */
-	ItemPointerData *tids;		/* [n], of the first row of each */
+	char	   *rows;			/* [n] of row_size, the first of each */
 	int64		n;
 	int64		capacity;
 	int64		limit;			/* most that fit in memory */
@@ -102,11 +106,11 @@ typedef struct BuildState
 	bool		half_in_range;
 	double		max_norm;
 	struct EqualVectors_hash *equal;
-	ExtraTid   *extra;
+	char	   *extra;			/* [nextra] of extra_size */
 	int64		nextra;
 	int64		extra_capacity;
 
-	TidArray	unranked[TG_UNRANKED_KINDS];
+	RowArray	unranked[TG_UNRANKED_KINDS];
 
 	/* What the graph is made of. */
 	float	   *inner;			/* [n][inner_dims], for a k-d guide alone */
@@ -134,6 +138,18 @@ static inline const float *
 vector_at(const BuildState *state, uint32 vertex)
 {
 	return state->vectors + (Size) vertex * state->dims;
+}
+
+static inline const TgRow *
+row_at(const BuildState *state, const char *rows, int64 i)
+{
+	return (const TgRow *) (rows + i * state->row_size);
+}
+
+static inline ExtraRow *
+extra_at(const BuildState *state, int64 i)
+{
+	return (ExtraRow *) (state->extra + i * state->extra_size);
 }
 
 static inline uint32
@@ -223,19 +239,19 @@ report_done(void *arg, int64 done)
 }
 
 static void
-tid_array_add(BuildState *state, TidArray *array, ItemPointer tid)
+row_array_add(BuildState *state, RowArray *array, const TgRow *row)
 {
 	if (array->n == array->capacity)
 	{
 		MemoryContext old = MemoryContextSwitchTo(state->context);
 
 		array->capacity = Max(1024, array->capacity * 2);
-		array->tids = array->tids == NULL ?
-			tg_alloc(sizeof(ItemPointerData) * array->capacity) :
-			tg_realloc(array->tids, sizeof(ItemPointerData) * array->capacity);
+		array->rows = array->rows == NULL ?
+			tg_alloc(state->row_size * array->capacity) :
+			tg_realloc(array->rows, state->row_size * array->capacity);
 		MemoryContextSwitchTo(old);
 	}
-	array->tids[array->n++] = *tid;
+	memcpy(array->rows + array->n++ * state->row_size, row, state->row_size);
 }
 
 /*
@@ -247,7 +263,7 @@ set_dims(BuildState *state, int dims)
 {
 	int			inner_dims = tg_inner_dims(state->opclass->metric, dims);
 	Size		bytes = sizeof(float) * (dims + inner_dims) +
-		sizeof(ItemPointerData) + 2 * sizeof(EqualVectors_entry) +
+		state->row_size + 2 * sizeof(EqualVectors_entry) +
 		tg_construct_memory(state->meta.degree);
 
 	if (state->meta.guide == TG_GUIDE_KDTREE)
@@ -272,30 +288,29 @@ grow_vectors(BuildState *state)
 	if (state->vectors == NULL)
 	{
 		state->vectors = tg_alloc(vectors_size);
-		state->tids = tg_alloc(sizeof(ItemPointerData) * capacity);
+		state->rows = tg_alloc(state->row_size * capacity);
 		state->equal = EqualVectors_create(state->context, 1024, state);
 	}
 	else
 	{
 		state->vectors = tg_realloc(state->vectors, vectors_size);
-		state->tids = tg_realloc(state->tids,
-								 sizeof(ItemPointerData) * capacity);
+		state->rows = tg_realloc(state->rows, state->row_size * capacity);
 	}
 	state->capacity = capacity;
 }
 
 static void
-add_extra(BuildState *state, uint32 vertex, ItemPointer tid)
+add_extra(BuildState *state, uint32 vertex, const TgRow *row)
 {
 	if (state->nextra == state->extra_capacity)
 	{
 		state->extra_capacity = Max(1024, state->extra_capacity * 2);
 		state->extra = state->extra == NULL ?
-			tg_alloc(sizeof(ExtraTid) * state->extra_capacity) :
-			tg_realloc(state->extra, sizeof(ExtraTid) * state->extra_capacity);
+			tg_alloc(state->extra_size * state->extra_capacity) :
+			tg_realloc(state->extra, state->extra_size * state->extra_capacity);
 	}
-	state->extra[state->nextra].vertex = vertex;
-	state->extra[state->nextra].tid = *tid;
+	extra_at(state, state->nextra)->vertex = vertex;
+	memcpy(&extra_at(state, state->nextra)->row, row, state->row_size);
 	state->nextra++;
 }
 
@@ -303,7 +318,7 @@ add_extra(BuildState *state, uint32 vertex, ItemPointer tid)
  * Add a vector in memory.
  */
 static void
-add_vector(BuildState *state, TgSpan span, ItemPointer tid)
+add_vector(BuildState *state, TgSpan span, const TgRow *row)
 {
 	EqualVectors_entry *entry;
 	bool		found;
@@ -316,10 +331,10 @@ add_vector(BuildState *state, TgSpan span, ItemPointer tid)
 	entry = EqualVectors_insert(state->equal, (uint32) state->n, &found);
 	if (found)
 	{
-		add_extra(state, entry->vertex, tid);
+		add_extra(state, entry->vertex, row);
 		return;
 	}
-	state->tids[state->n++] = *tid;
+	memcpy(state->rows + state->n++ * state->row_size, row, state->row_size);
 	state->half_exact = state->half_exact && tg_half_exact(span);
 	state->half_in_range = state->half_in_range &&
 		(state->half_exact || tg_half_in_range(span));
@@ -335,16 +350,17 @@ build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 {
 	BuildState *state = arg;
 	MemoryContext old = MemoryContextSwitchTo(state->row_context);
+	TgRow	   *row = tg_row_make(&state->columns, values, isnull, tid);
 	TgSpan		span;
 
-	state->rows++;
+	state->nrows++;
 	if (state->full)
 	{
-		tg_insert_row(index, values[0], isnull[0], tid, false);
+		tg_insert_row(index, values[0], isnull[0], row, false);
 		state->inserted++;
 	}
 	else if (isnull[0])
-		tid_array_add(state, &state->unranked[TG_UNRANKED_NULL], tid);
+		row_array_add(state, &state->unranked[TG_UNRANKED_NULL], row);
 	else
 	{
 		span = state->opclass->span(values[0]);
@@ -353,30 +369,30 @@ build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 			set_dims(state, span.dims);
 		tg_check_dims(index, state->dims, span.dims);
 		if (!tg_rankable(state->opclass, span))
-			tid_array_add(state, &state->unranked[TG_UNRANKED_NAN], tid);
+			row_array_add(state, &state->unranked[TG_UNRANKED_NAN], row);
 		else
 		{
 			MemoryContextSwitchTo(state->context);
-			add_vector(state, span, tid);
+			add_vector(state, span, row);
 			if (state->n >= state->limit)
 			{
 				ereport(NOTICE,
 						(errmsg("index \"%s\" no longer fits into maintenance_work_mem after %lld rows",
 								RelationGetRelationName(index),
-								(long long) state->rows),
+								(long long) state->nrows),
 						 errdetail("The other rows are inserted one by one, which takes longer."),
 						 errhint("Increase maintenance_work_mem to build the index faster.")));
 				flush_graph(state);
 				begin_phase(state, PHASE_INSERT,
-							Max(0, state->expected - state->rows));
+							Max(0, state->expected - state->nrows));
 				state->full = true;
 			}
 		}
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(state->row_context);
-	if ((state->rows & 0xFF) == 0)
-		report_done(NULL, state->full ? state->inserted : state->rows);
+	if ((state->nrows & 0xFF) == 0)
+		report_done(NULL, state->full ? state->inserted : state->nrows);
 }
 
 /*
@@ -473,8 +489,8 @@ ranges_of(const BuildState *state)
 static int
 compare_extra(const void *a, const void *b)
 {
-	uint32		x = ((const ExtraTid *) a)->vertex;
-	uint32		y = ((const ExtraTid *) b)->vertex;
+	uint32		x = ((const ExtraRow *) a)->vertex;
+	uint32		y = ((const ExtraRow *) b)->vertex;
 
 	return (x > y) - (x < y);
 }
@@ -546,22 +562,22 @@ write_vertex(Writer *writer)
 }
 
 /*
- * Heap TIDs of a vertex: as many as fit in its slot, the rest in slots that
- * follow all vertices.
+ * Rows of a vertex: as many as fit in its slot, the rest in slots that follow
+ * all vertices.  Of the extra rows, its own are [from, to).
  */
 static void
-fill_tids(Writer *writer, TgSlotHeader *header, ItemPointer first,
-		  const ExtraTid *extra, int64 nextra)
+fill_rows(Writer *writer, TgSlotHeader *header, const TgRow *first,
+		  int64 from, int64 to)
 {
 	const TgLayout *layout = writer->bulk.layout;
-	ItemPointer tids = tg_slot_tids(layout, header);
 	int64		rest;
 
-	tids[0] = *first;
-	header->ntids = Min(1 + nextra, layout->vertex_tids);
+	tg_slot_put_row(layout, header, 0, first);
+	header->ntids = Min(1 + to - from, layout->vertex_tids);
 	for (int i = 1; i < header->ntids; i++)
-		tids[i] = extra[i - 1].tid;
-	rest = 1 + nextra - header->ntids;
+		tg_slot_put_row(layout, header, i,
+						&extra_at(writer->state, from + i - 1)->row);
+	rest = 1 + to - from - header->ntids;
 	if (rest > 0)
 	{
 		header->next = tg_bulk_id(layout, writer->next_tids_slot);
@@ -571,31 +587,30 @@ fill_tids(Writer *writer, TgSlotHeader *header, ItemPointer first,
 }
 
 /*
- * The chain of TG_SLOT_TIDS slots of one vertex: heap TIDs tids[0 .. n).
+ * The chain of TG_SLOT_TIDS slots of one vertex: extra rows [from, to).
  */
 static void
-write_tids_chain(Writer *writer, TgVertexId owner, const ExtraTid *tids,
-				 int64 n)
+write_tids_chain(Writer *writer, TgVertexId owner, int64 from, int64 to)
 {
 	const TgLayout *layout = writer->bulk.layout;
 	TgSlotHeader *header = (TgSlotHeader *) writer->list;
 
-	while (n > 0)
+	while (from < to)
 	{
-		int			count = Min(n, layout->slot_tids);
+		int			count = Min(to - from, layout->slot_tids);
 
 		memset(writer->list, 0, layout->list.size);
 		header->kind = TG_SLOT_TIDS;
 		header->owner = owner;
 		writer->next_tids_slot++;
-		header->next = n > count ?
+		header->next = to - from > count ?
 			tg_bulk_id(layout, writer->next_tids_slot) : TG_INVALID_VERTEX;
 		header->ntids = count;
 		for (int i = 0; i < count; i++)
-			tg_slot_tids(layout, header)[i] = tids[i].tid;
+			tg_slot_put_row(layout, header, i,
+							&extra_at(writer->state, from + i)->row);
 		tg_bulk_add(&writer->bulk, writer->list, NULL);
-		tids += count;
-		n -= count;
+		from += count;
 		CHECK_FOR_INTERRUPTS();
 	}
 }
@@ -641,9 +656,8 @@ write_layer(Writer *writer, int number, TgStored root, const void *root_bytes,
 		if (number > 0)
 			header->below = layer[-1].ids[layer->below[place]];
 		else
-			fill_tids(writer, header, &state->tids[vertex],
-					  state->extra + first_extra[vertex],
-					  first_extra[vertex + 1] - first_extra[vertex]);
+			fill_rows(writer, header, row_at(state, state->rows, vertex),
+					  first_extra[vertex], first_extra[vertex + 1]);
 		write_vertex(writer);
 		CHECK_FOR_INTERRUPTS();
 		if (number == 0 && (i & 0xFF) == 0)
@@ -652,7 +666,7 @@ write_layer(Writer *writer, int number, TgStored root, const void *root_bytes,
 }
 
 /*
- * Write the layers one after the other, then the heap TIDs that are left over.
+ * Write the layers one after the other, then the rows that are left over.
  */
 static void
 write_graph(BuildState *state, TgStored root, const void *root_bytes)
@@ -666,10 +680,10 @@ write_graph(BuildState *state, TgStored root, const void *root_bytes)
 
 	begin_phase(state, PHASE_WRITE, state->n);
 
-	/* Extra heap TIDs by vertex: those of v are [first_extra[v], [v + 1]). */
-	qsort(state->extra, state->nextra, sizeof(ExtraTid), compare_extra);
+	/* Extra rows by vertex: those of v are [first_extra[v], [v + 1]). */
+	qsort(state->extra, state->nextra, state->extra_size, compare_extra);
 	for (int64 i = 0; i < state->nextra; i++)
-		first_extra[state->extra[i].vertex + 1]++;
+		first_extra[extra_at(state, i)->vertex + 1]++;
 	for (int64 i = 0; i < state->n; i++)
 		first_extra[i + 1] += first_extra[i];
 
@@ -694,8 +708,8 @@ write_graph(BuildState *state, TgStored root, const void *root_bytes)
 
 		if (nextra > inside)
 			write_tids_chain(&writer, bottom->ids[number],
-							 state->extra + first_extra[number] + inside,
-							 nextra - inside);
+							 first_extra[number] + inside,
+							 first_extra[number + 1]);
 	}
 	tg_bulk_end(&writer.bulk);
 }
@@ -830,7 +844,8 @@ flush_graph(BuildState *state)
 		for (int64 i = 0; i < state->unranked[kind].n; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			tg_unranked_add(index, kind, &state->unranked[kind].tids[i]);
+			tg_unranked_add(index, kind,
+							row_at(state, state->unranked[kind].rows, i));
 		}
 
 	/* All of it is on pages now. */
@@ -865,9 +880,13 @@ tg_ambuild(Relation heap, Relation index, IndexInfo *indexInfo)
 	forget_cached(index);
 
 	state.index = index;
+	tg_columns_init(&state.columns, index);
 	state.opclass = tg_opclass_get(index);
 	state.options = tg_options_get(index);
 	state.meta = tg_meta_initial(index);
+	state.row_size = state.columns.row_size;
+	state.extra_size = TYPEALIGN(sizeof(uint32), offsetof(ExtraRow, row) +
+								 state.row_size);
 	state.half_exact = true;
 	state.half_in_range = true;
 	state.context = AllocSetContextCreate(CurrentMemoryContext,
@@ -887,7 +906,7 @@ tg_ambuild(Relation heap, Relation index, IndexInfo *indexInfo)
 		flush_graph(&state);
 		MemoryContextSwitchTo(old);
 	}
-	result->index_tuples = state.rows;
+	result->index_tuples = state.nrows;
 	begin_phase(&state, PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE, 0);
 
 	MemoryContextDelete(state.context);

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "am/am.h"
+#include "am/columns.h"
 
 #include <math.h>
 
@@ -41,8 +42,10 @@ typedef struct CheckState
 	ReturnSetInfo *result;
 	BlockNumber nblocks;
 	uint8	   *slots;			/* [nblocks * stripe_slots], flags below */
-	bloom_filter *tids;			/* of all rows, for heapallindexed */
-	bool		skip_killed;	/* scans do not return what is killed */
+	bloom_filter *rows;			/* all there are, for heapallindexed */
+	TgColumns	columns;
+	TgRowChoice choice;			/* scans do not return what is killed */
+	MemoryContext row_context;	/* of one row of the table */
 } CheckState;
 
 #define SEEN_VERTEX		0x01
@@ -92,23 +95,42 @@ slot_flags(CheckState *state, TgVertexId id)
 	return &state->slots[id];
 }
 
-static void
-check_tids(CheckState *state, TgVertexId id, const TgSlotHeader *header)
+/*
+ * Remember a row, with the columns it has, for heapallindexed; see TgRowChoice.
+ */
+static bool
+remember_row(const TgRow *row, void *arg)
 {
-	ItemPointer tids = tg_slot_tids(&state->tg->layout, header);
+	CheckState *state = arg;
+	union
+	{
+		TgRow		row;
+		char		bytes[TG_MAX_ROW_SIZE];
+	}			plain;
 
+	if (state->rows == NULL)
+		return true;
+	memcpy(plain.bytes, row, state->columns.row_size);
+	plain.row.tid = tg_tid_get(&row->tid);
+	bloom_add_element(state->rows, (unsigned char *) plain.bytes,
+					  state->columns.row_size);
+	return true;
+}
+
+static void
+check_rows(CheckState *state, TgVertexId id, const TgSlotHeader *header)
+{
 	if (header->ntids == TG_TIDS_CLOSED)
 		return;
 	for (int i = 0; i < header->ntids; i++)
 	{
-		ItemPointerData tid = tg_tid_get(&tids[i]);
+		const TgRow *row = tg_slot_row(&state->tg->layout, header, i);
+		ItemPointerData tid = tg_tid_get(&row->tid);
 
 		if (!ItemPointerIsValid(&tid))
 			report_slot(state, id, "has an invalid heap TID");
-		else if (state->tids &&
-				 !(state->skip_killed && tg_tid_is_killed(&tids[i])))
-			bloom_add_element(state->tids, (unsigned char *) &tid,
-							  sizeof(ItemPointerData));
+		else if (tg_row_is_chosen(&state->choice, row))
+			remember_row(row, state);
 	}
 }
 
@@ -209,7 +231,7 @@ check_slot(CheckState *state, TgVertexId id)
 			break;
 		case TG_SLOT_TIDS:
 			*flags |= SEEN_TIDS;
-			check_tids(state, id, header);
+			check_rows(state, id, header);
 			break;
 		default:
 			/* A crash may leave a root that the metapage never heard of. */
@@ -219,7 +241,7 @@ check_slot(CheckState *state, TgVertexId id)
 				break;
 			}
 			*flags |= SEEN_VERTEX;
-			check_tids(state, id, header);
+			check_rows(state, id, header);
 			check_division(state, id, header);
 			if (!(header->flags & TG_VERTEX_DEAD))
 				layer = header->layer;
@@ -290,7 +312,7 @@ has_visible_row(CheckState *state, TgVertexId id)
 {
 	ItemPointerData *tids = NULL;
 	int64		capacity = 0;
-	int64		n = tg_tids_collect(&state->reader, id, state->skip_killed,
+	int64		n = tg_tids_collect(&state->reader, id, &state->choice,
 									&tids, &capacity);
 	bool		visible = false;
 
@@ -357,12 +379,17 @@ check_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 		  bool tupleIsAlive, void *arg)
 {
 	CheckState *state = arg;
+	MemoryContext old = MemoryContextSwitchTo(state->row_context);
+	TgRow	   *row = tg_row_make(&state->columns, values, isnull, tid);
 
-	if (bloom_lacks_element(state->tids, (unsigned char *) tid,
-							sizeof(ItemPointerData)))
+	if (bloom_lacks_element(state->rows, (unsigned char *) row,
+							state->columns.row_size))
 		report(state, TG_METAPAGE_BLKNO, -1,
-			   "row (%u,%u) of the table is not in the index",
-			   ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid));
+			   "row (%u,%u) of the table is not in the index%s",
+			   ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),
+			   state->columns.n > 1 ? ", or with other columns" : "");
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(state->row_context);
 }
 
 static void
@@ -402,23 +429,22 @@ togg_check(PG_FUNCTION_ARGS)
 	state.tg = tg_index_copy(tg_index_get(state.index));
 	state.nblocks = RelationGetNumberOfBlocks(state.index);
 	state.snapshot = RegisterSnapshot(GetLatestSnapshot());
-	state.skip_killed = !TransactionStartedDuringRecovery();
+	state.choice.skip_killed = !TransactionStartedDuringRecovery();
+	tg_columns_open(&state.columns, state.index);
+	state.row_context = AllocSetContextCreate(CurrentMemoryContext,
+											  "togg check row",
+											  ALLOCSET_DEFAULT_SIZES);
 	if (heapallindexed)
-		state.tids = bloom_create(Max(state.index->rd_rel->reltuples, 1000),
+		state.rows = bloom_create(Max(state.index->rd_rel->reltuples, 1000),
 								  maintenance_work_mem, 0);
 
 	if (state.tg->meta.dims > 0)
 		check_graph(&state);
+	state.choice.pass = remember_row;
+	state.choice.arg = &state;
 	for (int kind = 0; kind < TG_UNRANKED_KINDS; kind++)
-	{
-		int64		n = tg_unranked_collect(state.index, kind,
-											state.skip_killed, &tids,
-											&capacity);
-
-		for (int64 i = 0; i < n && state.tids; i++)
-			bloom_add_element(state.tids, (unsigned char *) &tids[i],
-							  sizeof(ItemPointerData));
-	}
+		tg_unranked_collect(state.index, kind, &state.choice, &tids,
+							&capacity);
 	if (heapallindexed)
 		check_heap(&state);
 
