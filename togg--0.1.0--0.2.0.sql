@@ -3,6 +3,29 @@
 -- complain if script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION togg UPDATE TO '0.2.0'" to load this file. \quit
 
+-- Taxicab distance of real[].  The graph ranks by Euclidean distance, which
+-- the nearest by the one and by the other mostly share, and rows are returned
+-- by taxicab distance.
+
+CREATE FUNCTION togg_array_l1_ops(internal)
+RETURNS internal
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION togg_array_l1_ops(internal) IS
+'togg support for array_l1_ops';
+
+CREATE OPERATOR CLASS array_l1_ops
+	FOR TYPE real[] USING togg AS
+	OPERATOR 1 <+> (real[], real[]) FOR ORDER BY pg_catalog.float_ops,
+	FUNCTION 1 (real[], real[]) togg_array_l1_ops(internal);
+
+COMMENT ON OPERATOR CLASS array_l1_ops USING togg IS
+'real[] by taxicab distance';
+
+COMMENT ON OPERATOR FAMILY array_l1_ops USING togg IS
+'real[] by taxicab distance';
+
 -- Filter columns: operator classes for the columns of an index after the
 -- vector.
 --

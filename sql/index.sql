@@ -8,7 +8,8 @@
 
 CREATE TABLE metrics (op text, opclass text);
 INSERT INTO metrics VALUES
-	('<->', 'array_l2_ops'), ('<#>', 'array_ip_ops'), ('<=>', 'array_cosine_ops');
+	('<->', 'array_l2_ops'), ('<#>', 'array_ip_ops'), ('<=>', 'array_cosine_ops'),
+	('<+>', 'array_l1_ops');
 CREATE TABLE items (id int, v real[]);
 
 -- Index "items" for each operator class; compare the first 10 rows, twice as

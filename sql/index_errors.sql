@@ -28,7 +28,7 @@ CREATE INDEX ON items USING togg (n array_l2_ops);
 CREATE INDEX ON items USING togg (d array_cosine_ops);
 CREATE INDEX ON items USING togg (t array_ip_ops);
 CREATE INDEX ON items USING togg (x);
-CREATE INDEX ON items USING togg (v array_l1_ops);
+CREATE INDEX ON items USING togg (v array_hamming_ops);
 CREATE INDEX ON items USING btree (v array_l2_ops);
 
 -- Options

@@ -36,7 +36,7 @@
 #define TG_MIN_EF_CONSTRUCTION		4
 #define TG_DEFAULT_CLUSTERS			3
 #define TG_DEFAULT_KDTREE_INTERVAL	100.0
-#define TG_DEFAULT_EF_SEARCH		64
+#define TG_DEFAULT_EF_SEARCH		40
 #define TG_MAX_EF_SEARCH			1000000
 
 /* Without the option bits, codes have two bits up to this many dimensions. */

@@ -7,7 +7,7 @@
  * more on the way there, a number that grows with the logarithm of the rows.
  * Each costs the pages of one slot and the scoring of its list:
  *
- *		hops		= Min(vertices, ef + log2(vertices))
+ *		hops		= Min(vertices, POOL_GROWTH * ef + log2(vertices))
  *		hop_cost	= page accesses of a slot * page_cost
  *					  + degree * cpu_operator_cost / CODES_PER_OPERATOR
  *		startup		= hops * hop_cost
@@ -22,11 +22,11 @@
  * and the executor's LIMIT interpolates between the two, which also charges a
  * filter for the rows it throws away.
  *
- * Conditions on the index's further columns are tested on the way.  Of ef, two
- * thirds must pass, which takes more hops the smaller the share of rows that do;
+ * Conditions on the index's further columns are tested on the way.  As many as
+ * ef must pass, which takes more hops the smaller the share of rows that do;
  * where that would cost more, a sweep reads the index in order instead:
  *
- *		hops		= Min(vertices, Max(ef, 2/3 ef / share) + log2(vertices))
+ *		hops		= Min(vertices, Max(POOL_GROWTH * ef, ef / share) + log2(vertices))
  *		sweep		= vertices / TG_FILTER_SWEEP_SHARE * hop_cost
  *		startup		= Min(hops * hop_cost, sweep + passing * hop_cost)
  *		total		= startup + passing * (hop_cost + cpu_index_tuple_cost)
@@ -49,6 +49,9 @@
 #include "utils/selfuncs.h"
 #include "utils/spccache.h"
 
+/* To how many times ef a pool grows, about: see TG_POOL_SLACK. */
+#define POOL_GROWTH				1.5
+
 /* Codes scored in about the time of one operator. */
 #define CODES_PER_OPERATOR		8
 
@@ -64,8 +67,8 @@ cost_filtered(const IndexPath *path, double share, int ef, double hop_cost,
 {
 	double		rows = Max(path->indexinfo->tuples, 1.0);
 	double		passing = Max(share * rows, 1.0);
-	double		hops = Max((double) ef,
-						   TG_PASSING_SHARE(ef) * rows / passing) + log2(rows + 1);
+	double		hops = Max(POOL_GROWTH * ef, ef * rows / passing) +
+		log2(rows + 1);
 	double		test = list_length(path->indexclauses) * cpu_operator_cost;
 	Cost		graph = Min(hops, rows) * (hop_cost + test);
 	Cost		sweep = rows * (hop_cost / TG_FILTER_SWEEP_SHARE + test) +
@@ -118,7 +121,7 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	get_tablespace_page_costs(info->reltablespace, &random_page_cost, NULL);
 	hop_cost += hop_slots * slot_pages *
 		(CACHED_PAGE_COST * seq_page_cost + uncached * random_page_cost);
-	hops = Min(rows, ef + log2(rows + 1));
+	hops = Min(rows, POOL_GROWTH * ef + log2(rows + 1));
 
 	if (path->indexclauses == NIL)
 	{

@@ -18,12 +18,6 @@
 #define TG_MAX_FILTER_STRATEGY	7
 
 /*
- * Under a filter a search that has expanded ef_search vertices is content when
- * this share of ef_search pass: it has gone farther than without one.
- */
-#define TG_PASSING_SHARE(ef)	(((ef) * 2 + 2) / 3)
-
-/*
  * A sweep that looks at vectors only where a row passes takes as long as the
  * expansion of this share of all slots.
  */

@@ -66,6 +66,10 @@ metric_name(TgMetric metric)
 			return "inner product";
 		case TG_METRIC_COSINE:
 			return "cosine";
+		case TG_METRIC_HAMMING:
+			return "hamming";
+		case TG_METRIC_L1:
+			return "l1";
 	}
 	return NULL;
 }

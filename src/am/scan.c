@@ -49,7 +49,7 @@
 #include "am/stats.h"
 
 /* Rows are returned from the nearest two thirds of a pool. */
-#define POOL_SHARE(ef)		(((ef) * 2 + 2) / 3)
+#define POOL_SHARE(depth)	(((depth) * 2 + 2) / 3)
 
 /* A sweep reads pages in order: as costly as a pool of this share of rows. */
 #define SWEEP_SHARE			8
@@ -90,7 +90,7 @@ typedef struct TgScanState
 	TgGeometry	geometry;
 	TgScoreTable table;
 	int64		ef;
-	int64		least;			/* hops, under a filter */
+	int64		least;			/* hops under a filter: about as many as without */
 	int64		taken;			/* results taken from the search */
 	Tuplesortstate *sort;		/* of the sweep */
 	TupleTableSlot *sort_slot;
@@ -337,7 +337,7 @@ tg_amendscan(IndexScanDesc scan)
 static TgVertexId
 find_entry(TgScanState *state, const TgIndex *info)
 {
-	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1};
+	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1, 1};
 	int			layer = tg_index_layers(info) - 1;
 	TgVertexId	entry = tg_index_root(info, layer);
 	TgResult	nearest;
@@ -395,7 +395,7 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 {
 	TgScanState  *state = scan->opaque;
 	TgOptions	options = tg_options_get(scan->indexRelation);
-	TgSearchParams params = {tg_routing, tg_stage1_width, 0};
+	TgSearchParams params = {tg_routing, tg_stage1_width, 0, TG_POOL_GROWTH};
 	TgVertexId	entry;
 	int			dims = info->geometry.inner_dims;
 	float	   *inner = palloc(sizeof(float) * dims);
@@ -426,8 +426,7 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 		tg_search_run(state->search);
 	else
 	{
-		state->least = state->ef;
-		state->ef = TG_PASSING_SHARE(state->ef);
+		state->least = state->ef + state->ef / 2;
 		if (!run_filtered(scan))
 			state->phase = PHASE_SWEEP;
 	}
@@ -585,11 +584,12 @@ may_widen(IndexScanDesc scan, int64 ef)
 {
 	TgScanState  *state = scan->opaque;
 	const TgSearch *search = state->search;
-	int64		room = ef + (search->room - search->ef);
+	int64		reserve = search->room - search->width;
 
-	return search->expanded.n >= search->width &&
-		room <= index_slots(scan) / SWEEP_SHARE &&
-		tg_search_memory(room) <= (Size) work_mem * 1024;
+	return search->expanded.n >= search->sure &&
+		ef + reserve <= index_slots(scan) / SWEEP_SHARE &&
+		tg_search_memory(ef * search->growth + reserve) <=
+		(Size) work_mem * 1024;
 }
 
 /* Columns of the sweep's sort. */
@@ -673,7 +673,7 @@ start_sweep(IndexScanDesc scan)
 		tg_search_index_expanded(state->search);
 	else
 		tg_search_begin(state->search, &state->graph.reader.graph, NULL,
-						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1});
+						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1, 1});
 	tg_slot_scan_begin(&slots, scan->indexRelation,
 					   &state->graph.reader.layout);
 	slots.wanted = is_wanted;
@@ -728,7 +728,7 @@ next_of_graph(IndexScanDesc scan)
 	 * Before a row would come from the pool's far end, make it larger; also
 	 * where there is none left because most of the pool is dead.
 	 */
-	while (state->taken >= POOL_SHARE(state->ef) ||
+	while (state->taken >= POOL_SHARE(tg_search_depth(search)) ||
 		   tg_search_peek(search) == NULL)
 	{
 		if (!continue_search(scan))

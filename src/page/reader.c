@@ -143,16 +143,15 @@ open_part(TgReader *reader, const TgPart *part, TgPageKind kind,
 }
 
 /*
- * Copy a part that spans pages.  Its pages are locked one by one: a writer may
- * change a later page after we copied an earlier one.  That can pair a
- * neighbour's id with a part of another's code, which makes one estimate
- * wrong, no more; vectors never change while a slot is in use.
+ * Copy a part that spans pages.  The first page stays locked until the last is
+ * copied: who writes to any of them has the first one locked.
  */
 static char *
 copy_part(TgReader *reader, const TgPart *part, TgPageKind kind,
 		  TgVertexId id, char **copy)
 {
 	BlockNumber block = part_block(reader, part, id);
+	Buffer		first = InvalidBuffer;
 
 	if (*copy == NULL)
 		*copy = palloc(part->size);
@@ -165,8 +164,12 @@ copy_part(TgReader *reader, const TgPart *part, TgPageKind kind,
 		tg_page_check(reader->index, buffer, kind);
 		memcpy(*copy + done, PageGetContents(BufferGetPage(buffer)),
 			   Min(TG_PAGE_CONTENT, part->size - done));
-		UnlockReleaseBuffer(buffer);
+		if (i == 0)
+			first = buffer;
+		else
+			UnlockReleaseBuffer(buffer);
 	}
+	UnlockReleaseBuffer(first);
 	return *copy;
 }
 

@@ -107,8 +107,21 @@ write_piece(Relation index, BlockNumber block, TgPageKind kind, int piece,
 	UnlockReleaseBuffer(buffer);
 }
 
+/* A piece of a part that spans pages: where it is in the part, and how long. */
+static inline const char *
+piece_bytes(const char *bytes, int piece)
+{
+	return bytes + (Size) piece * TG_PAGE_CONTENT;
+}
+
+static inline int
+piece_size(const TgPart *part, int piece)
+{
+	return Min(TG_PAGE_CONTENT, part->size - piece * TG_PAGE_CONTENT);
+}
+
 /*
- * Write the pieces of a part from the given one on.
+ * Write the pieces of a new part from the given one on.
  */
 static void
 write_pieces(Relation index, const TgPart *part, TgPageKind kind,
@@ -117,12 +130,8 @@ write_pieces(Relation index, const TgPart *part, TgPageKind kind,
 	int			first = tg_part_page(part, place);
 
 	for (int i = from; i < part->pages_each; i++)
-	{
-		Size		done = (Size) i * TG_PAGE_CONTENT;
-
-		write_piece(index, stripe + first + i, kind, first + i, bytes + done,
-					Min(TG_PAGE_CONTENT, part->size - done));
-	}
+		write_piece(index, stripe + first + i, kind, first + i,
+					piece_bytes(bytes, i), piece_size(part, i));
 }
 
 /*
@@ -378,22 +387,81 @@ tg_edit_put(TgEdit *edit, const char *list)
 			  edit->layout->list.size);
 }
 
+/*
+ * Does a later piece differ from what its page has?  Nobody else writes to the
+ * page while the slot's first one is locked.
+ */
+static bool
+piece_changed(const TgEdit *edit, BlockNumber block, const char *bytes,
+			  Size size)
+{
+	Buffer		buffer = ReadBuffer(edit->index, block);
+	bool		changed;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	changed = memcmp(PageGetContents(BufferGetPage(buffer)), bytes, size) != 0;
+	UnlockReleaseBuffer(buffer);
+	return changed;
+}
+
+/*
+ * Write those of the later pieces that have changed.  As many as a WAL record
+ * has room for join that of the first; their buffers, which the caller releases
+ * once it is written, go to buffers[], their number is returned.  More take a
+ * record each, before it.
+ */
+static int
+put_pieces(TgEdit *edit, Buffer *buffers)
+{
+	const TgPart *part = &edit->layout->list;
+	int			first = tg_part_page(part, tg_id_place(edit->layout, edit->id));
+	BlockNumber stripe = tg_id_stripe(edit->layout, edit->id);
+	int		   *changed = palloc(sizeof(int) * part->pages_each);
+	int			nchanged = 0;
+	int			nbuffers = 0;
+
+	for (int i = 1; i < part->pages_each; i++)
+		if (piece_changed(edit, stripe + first + i, piece_bytes(edit->copy, i),
+						  piece_size(part, i)))
+			changed[nchanged++] = i;
+	for (int n = 0; n < nchanged; n++)
+	{
+		int			i = changed[n];
+
+		if (nchanged < MAX_GENERIC_XLOG_PAGES)
+		{
+			Buffer		buffer = ReadBuffer(edit->index, stripe + first + i);
+
+			LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+			put_bytes(GenericXLogRegisterBuffer(edit->xlog, buffer, 0),
+					  MAXALIGN(SizeOfPageHeaderData),
+					  piece_bytes(edit->copy, i), piece_size(part, i));
+			buffers[nbuffers++] = buffer;
+		}
+		else
+			write_piece(edit->index, stripe + first + i, TG_PAGE_LIST,
+						first + i, piece_bytes(edit->copy, i),
+						piece_size(part, i));
+	}
+	pfree(changed);
+	return nbuffers;
+}
+
 void
 tg_edit_finish(TgEdit *edit)
 {
-	const TgLayout *layout = edit->layout;
+	Buffer		buffers[MAX_GENERIC_XLOG_PAGES];
+	int			nbuffers = 0;
 
 	if (edit->copy)
 	{
-		BlockNumber stripe = tg_id_stripe(layout, edit->id);
-		int			place = tg_id_place(layout, edit->id);
-
-		write_pieces(edit->index, &layout->list, TG_PAGE_LIST, stripe, place,
-					 1, edit->copy);
+		nbuffers = put_pieces(edit, buffers);
 		memcpy(edit->first_piece, edit->copy, TG_PAGE_CONTENT);
 		pfree(edit->copy);
 	}
 	GenericXLogFinish(edit->xlog);
+	while (nbuffers > 0)
+		UnlockReleaseBuffer(buffers[--nbuffers]);
 	UnlockReleaseBuffer(edit->buffer);
 }
 

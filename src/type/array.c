@@ -24,6 +24,7 @@
 PG_FUNCTION_INFO_V1(togg_array_l2_ops);
 PG_FUNCTION_INFO_V1(togg_array_ip_ops);
 PG_FUNCTION_INFO_V1(togg_array_cosine_ops);
+PG_FUNCTION_INFO_V1(togg_array_l1_ops);
 
 /*
  * Raise the error for an array whose shape is not that of a vector.
@@ -155,6 +156,14 @@ Datum
 togg_array_cosine_ops(PG_FUNCTION_ARGS)
 {
 	static const TgOpclass opclass = {TG_METRIC_COSINE, tg_array_span, false};
+
+	PG_RETURN_POINTER(&opclass);
+}
+
+Datum
+togg_array_l1_ops(PG_FUNCTION_ARGS)
+{
+	static const TgOpclass opclass = {TG_METRIC_L1, tg_array_span, false};
 
 	PG_RETURN_POINTER(&opclass);
 }

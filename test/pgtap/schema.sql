@@ -1,6 +1,6 @@
 -- What CREATE EXTENSION makes, no more and no less.
 BEGIN;
-SELECT plan(57);
+SELECT plan(58);
 
 -- Functions
 CREATE FUNCTION function_like(name text, args text[], result text, volatility text, parallel "char")
@@ -35,7 +35,7 @@ SELECT set_eq(
 	$$ SELECT proname::text FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc' $$,
 	ARRAY['l2_distance', 'inner_product', 'negative_inner_product', 'cosine_distance',
 		  'l1_distance', 'l2_normalize', 'vector_norm', 'vector_dims', 'togg_handler',
-		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops',
+		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops', 'togg_array_l1_ops',
 		  'togg_index_info', 'togg_last_scan', 'togg_check', 'togg_cluster'],
 	'no other function');
 SELECT is_empty(
@@ -68,13 +68,15 @@ SELECT set_eq(
 SELECT has_opclass('array_l2_ops');
 SELECT has_opclass('array_ip_ops');
 SELECT has_opclass('array_cosine_ops');
+SELECT has_opclass('array_l1_ops');
 SELECT set_eq(
 	$$ SELECT opcname::text, opcintype::regtype::text, opcdefault, opfname::text
 	   FROM pg_opclass c JOIN pg_opfamily f ON f.oid = opcfamily JOIN pg_am a ON a.oid = opcmethod
 	   WHERE amname = 'togg' AND opcintype = 'real[]'::regtype $$,
 	$$ VALUES ('array_l2_ops', 'real[]', true, 'array_l2_ops'),
 			  ('array_ip_ops', 'real[]', false, 'array_ip_ops'),
-			  ('array_cosine_ops', 'real[]', false, 'array_cosine_ops') $$,
+			  ('array_cosine_ops', 'real[]', false, 'array_cosine_ops'),
+			  ('array_l1_ops', 'real[]', false, 'array_l1_ops') $$,
 	'operator classes and families of vectors; Euclidean distance is the default');
 SELECT set_eq(
 	$$ SELECT opfname::text, amopstrategy::int, amopopr::regoperator::text, amoppurpose::text, s.sort::text
@@ -83,7 +85,8 @@ SELECT set_eq(
 	   WHERE amname = 'togg' AND amoppurpose = 'o' $$,
 	$$ VALUES ('array_l2_ops', 1, '<->(real[],real[])', 'o', 'float_ops'),
 			  ('array_ip_ops', 1, '<#>(real[],real[])', 'o', 'float_ops'),
-			  ('array_cosine_ops', 1, '<=>(real[],real[])', 'o', 'float_ops') $$,
+			  ('array_cosine_ops', 1, '<=>(real[],real[])', 'o', 'float_ops'),
+			  ('array_l1_ops', 1, '<+>(real[],real[])', 'o', 'float_ops') $$,
 	'each ranks by one operator');
 SELECT set_eq(
 	$$ SELECT opfname::text, amprocnum::int, amproc::text
@@ -91,7 +94,8 @@ SELECT set_eq(
 	   WHERE amname = 'togg' $$,
 	$$ VALUES ('array_l2_ops', 1, 'togg_array_l2_ops'),
 			  ('array_ip_ops', 1, 'togg_array_ip_ops'),
-			  ('array_cosine_ops', 1, 'togg_array_cosine_ops') $$,
+			  ('array_cosine_ops', 1, 'togg_array_cosine_ops'),
+			  ('array_l1_ops', 1, 'togg_array_l1_ops') $$,
 	'and has one support function');
 
 -- Operator classes to filter by

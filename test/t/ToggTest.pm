@@ -17,11 +17,14 @@ use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
   new_node add_functions load_vectors add_vectors
   recall recalls_well is_found is_complete is_sound
   vertices_in
+  server_pids restart_killed
+  build_variant use_variant
   start_pgbench finish_program start_sql run_pgbench
 );
 
@@ -305,6 +308,60 @@ sub vertices_in
 		$at += $header - 4;
 	}
 	return @vertices;
+}
+
+# Processes of a server but for its postmaster, which ends them all when it is
+# killed, though not at once.
+sub server_pids
+{
+	my ($node) = @_;
+
+	return split "\n", $node->safe_psql('postgres',
+		'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
+}
+
+# Kill the postmaster, if it is still there, wait for the end of these
+# processes, and start the server again.
+sub restart_killed
+{
+	my ($node, @pids) = @_;
+
+	$node->kill9;
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		last if !grep { kill 0, $_ } @pids;
+		usleep(100_000);
+	}
+	$node->start;
+	return;
+}
+
+# Build a togg.so with other compiler flags, and perhaps with another source;
+# returns the directory that it is in.
+sub build_variant
+{
+	my ($flags, @sources) = @_;
+	my $directory = PostgreSQL::Test::Utils::tempdir;
+	my ($headers) = run_command([ 'pg_config', '--includedir-server' ]);
+
+	system_or_bail('sh', '-c',
+		"gcc -O1 -g -fPIC -shared -I'$headers' -I'$top/src' -o '$directory/togg.so' "
+		  . "$flags '$top'/src/*.c '$top'/src/*/*.c @sources");
+	return $directory;
+}
+
+# Have a server use it, in one database, for functions and for workers.
+sub use_variant
+{
+	my ($node, $directory) = @_;
+
+	$node->append_conf('postgresql.conf',
+		"dynamic_library_path = '$directory:\$libdir'\n");
+	$node->reload;
+	$node->safe_psql('postgres', <<"SQL");
+UPDATE pg_proc SET probin = '$directory/togg' WHERE probin = '\$libdir/togg'
+SQL
+	return;
 }
 
 # Start a program in the background.
