@@ -349,3 +349,93 @@ COMMENT ON OPERATOR CLASS array_ops USING togg IS
 
 COMMENT ON OPERATOR FAMILY array_ops USING togg IS
 'filter by an array, kept as a signature of its elements';
+
+-- Stopping at a distance: WHERE v <-> q < r ORDER BY v <-> q.  The planner adds
+-- "v is within the sphere" to such a scan by itself; there is no need to write
+-- it.  It means that the distance from the center is at most the radius.  NULL
+-- if the vector, the center or the radius is; an error if dimensions differ.
+
+CREATE TYPE togg_sphere AS (center real[], radius double precision);
+
+COMMENT ON TYPE togg_sphere IS
+'vectors at most so far from a center';
+
+CREATE FUNCTION togg_l2_within(real[], togg_sphere)
+RETURNS boolean
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+
+COMMENT ON FUNCTION togg_l2_within(real[], togg_sphere) IS
+'is the vector within the sphere by Euclidean distance?';
+
+CREATE OPERATOR <-< (
+	LEFTARG = real[],
+	RIGHTARG = togg_sphere,
+	FUNCTION = togg_l2_within
+);
+
+COMMENT ON OPERATOR <-< (real[], togg_sphere) IS
+'is the vector within the sphere by Euclidean distance?';
+
+ALTER OPERATOR FAMILY array_l2_ops USING togg ADD
+	OPERATOR 2 <-< (real[], togg_sphere);
+
+CREATE FUNCTION togg_ip_within(real[], togg_sphere)
+RETURNS boolean
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+
+COMMENT ON FUNCTION togg_ip_within(real[], togg_sphere) IS
+'is the vector within the sphere by negative inner product?';
+
+CREATE OPERATOR <#< (
+	LEFTARG = real[],
+	RIGHTARG = togg_sphere,
+	FUNCTION = togg_ip_within
+);
+
+COMMENT ON OPERATOR <#< (real[], togg_sphere) IS
+'is the vector within the sphere by negative inner product?';
+
+ALTER OPERATOR FAMILY array_ip_ops USING togg ADD
+	OPERATOR 2 <#< (real[], togg_sphere);
+
+CREATE FUNCTION togg_cosine_within(real[], togg_sphere)
+RETURNS boolean
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+
+COMMENT ON FUNCTION togg_cosine_within(real[], togg_sphere) IS
+'is the vector within the sphere by cosine distance?';
+
+CREATE OPERATOR <=< (
+	LEFTARG = real[],
+	RIGHTARG = togg_sphere,
+	FUNCTION = togg_cosine_within
+);
+
+COMMENT ON OPERATOR <=< (real[], togg_sphere) IS
+'is the vector within the sphere by cosine distance?';
+
+ALTER OPERATOR FAMILY array_cosine_ops USING togg ADD
+	OPERATOR 2 <=< (real[], togg_sphere);
+
+CREATE FUNCTION togg_l1_within(real[], togg_sphere)
+RETURNS boolean
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+
+COMMENT ON FUNCTION togg_l1_within(real[], togg_sphere) IS
+'is the vector within the sphere by taxicab distance?';
+
+CREATE OPERATOR <+< (
+	LEFTARG = real[],
+	RIGHTARG = togg_sphere,
+	FUNCTION = togg_l1_within
+);
+
+COMMENT ON OPERATOR <+< (real[], togg_sphere) IS
+'is the vector within the sphere by taxicab distance?';
+
+ALTER OPERATOR FAMILY array_l1_ops USING togg ADD
+	OPERATOR 2 <+< (real[], togg_sphere);

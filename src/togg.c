@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "am/am.h"
+#include "am/radius.h"
 
 #include "fmgr.h"
 
@@ -22,6 +23,7 @@ _PG_init(void)
 {
 	tg_options_init();
 	tg_explain_init();
+	tg_radius_init();
 }
 
 /*

@@ -121,6 +121,24 @@ set_condition(TgFilter *filter, TgCondition *condition, const ScanKeyData *key)
 	}
 }
 
+/*
+ * A condition on the vector itself.  How far a row is from the center decides
+ * the executor; the scan may know where to stop.
+ */
+static void
+set_sphere(TgFilter *filter, const ScanKeyData *key)
+{
+	if (key->sk_strategy != TG_STRATEGY_WITHIN)
+		elog(ERROR, "unexpected strategy %d for the vector of a togg index",
+			 key->sk_strategy);
+	filter->null_vectors = false;
+	filter->lossy = true;
+	filter->has_sphere = !(key->sk_flags & (SK_ISNULL | SK_SEARCHARRAY)) &&
+		tg_sphere_get(key->sk_argument, &filter->sphere);
+	if (key->sk_flags & SK_ISNULL)
+		filter->never = true;
+}
+
 void
 tg_filter_set(TgFilter *filter, const ScanKeyData *keys, int nkeys)
 {
@@ -130,6 +148,7 @@ tg_filter_set(TgFilter *filter, const ScanKeyData *keys, int nkeys)
 	filter->lossy = false;
 	filter->null_vectors = true;
 	filter->true_vectors = true;
+	filter->has_sphere = false;
 	for (int i = 0; i < nkeys; i++)
 	{
 		const ScanKeyData *key = &keys[i];
@@ -141,7 +160,7 @@ tg_filter_set(TgFilter *filter, const ScanKeyData *keys, int nkeys)
 		else if (key->sk_flags & SK_SEARCHNOTNULL)
 			filter->null_vectors = false;
 		else
-			elog(ERROR, "unexpected condition on the vector of a togg index");
+			set_sphere(filter, key);
 	}
 }
 

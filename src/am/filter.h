@@ -11,6 +11,7 @@
 #include "access/skey.h"
 
 #include "am/columns.h"
+#include "am/radius.h"
 
 /* Strategies of filter columns: btree's numbers are 1 to 5. */
 #define TG_STRATEGY_OVERLAP		6	/* && of arrays */
@@ -36,6 +37,9 @@ typedef struct TgFilter
 	/* IS NULL and IS NOT NULL of the vector itself. */
 	bool		null_vectors;	/* may rows without a vector pass? */
 	bool		true_vectors;	/* and those with one? */
+
+	bool		has_sphere;		/* must they be within one? */
+	TgSphere	sphere;
 } TgFilter;
 
 extern void tg_filter_init(TgFilter *filter, Relation index);

@@ -51,6 +51,9 @@
 /* Rows are returned from the nearest two thirds of a pool. */
 #define POOL_SHARE(depth)	(((depth) * 2 + 2) / 3)
 
+/* A scan ends at a radius if it returned no more than this share of a pool. */
+#define RADIUS_SHARE(size)	(((size) + 3) / 4)
+
 /* A sweep reads pages in order: as costly as a pool of this share of rows. */
 #define SWEEP_SHARE			8
 
@@ -84,6 +87,7 @@ typedef struct TgScanState
 
 	/* The query. */
 	TgFilter	filter;
+	double		radius;			/* rows beyond are not wanted */
 	bool		ranked;			/* false: distances are NULL or NaN, all alike */
 	bool		null_distance;
 	ScanGraph	graph;
@@ -451,6 +455,24 @@ start_filter(IndexScanDesc scan)
 }
 
 /*
+ * May the scan stop at a radius?  Only if the sphere that rows must be within
+ * is about the query.
+ */
+static void
+start_radius(TgScanState *state, const TgOpclass *opclass, TgSpan span)
+{
+	const TgSphere *sphere = &state->filter.sphere;
+	TgSpan		center;
+
+	if (!state->filter.has_sphere || isnan(sphere->radius))
+		return;
+	center = opclass->span(sphere->center);
+	if (center.dims == span.dims &&
+		memcmp(center.values, span.values, sizeof(float) * span.dims) == 0)
+		state->radius = sphere->radius;
+}
+
+/*
  * Begin: read the query and choose the first phase.
  */
 static void
@@ -487,6 +509,7 @@ start_query(IndexScanDesc scan)
 	state->next_tid = 0;
 	state->nkilled = 0;
 	state->upper = -INFINITY;
+	state->radius = INFINITY;
 	start_filter(scan);
 
 	info = tg_index_get(index);
@@ -506,6 +529,7 @@ start_query(IndexScanDesc scan)
 
 		tg_check_finite(span);
 		state->null_distance = false;
+		start_radius(state, opclass, span);
 		dims = info->meta.dims > 0 ? (int) info->meta.dims :
 			tg_options_get(index).dimensions;
 		if (dims > 0)
@@ -642,7 +666,7 @@ sweep_slot(TgScanState *state, TgVertexId id)
 	}
 	graph->close(graph);
 	result.id = id;
-	if (live)
+	if (live && !(result.distance > state->radius))
 		sort_put(state, &result);
 }
 
@@ -691,6 +715,13 @@ start_sweep(IndexScanDesc scan)
 	state->sort_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 }
 
+/* Among how many of the nearest were the results found? */
+static int64
+search_depth(const TgScanState *state)
+{
+	return state->filter.n > 0 ? state->ef : tg_search_depth(state->search);
+}
+
 /*
  * Continue the search for more results.  False when that is not worth it.
  */
@@ -723,16 +754,29 @@ next_of_graph(IndexScanDesc scan)
 	TgSearch   *search = state->search;
 	TgResult	result;
 	const TgResult *next;
+	bool		beyond;
 
 	/*
 	 * Before a row would come from the pool's far end, make it larger; also
-	 * where there is none left because most of the pool is dead.
+	 * where there is none left because most of the pool is dead.  That the
+	 * next row is beyond the radius is the more believable the larger the pool.
 	 */
-	while (state->taken >= POOL_SHARE(tg_search_depth(search)) ||
-		   tg_search_peek(search) == NULL)
+	for (;;)
 	{
+		int64		depth = search_depth(state);
+
+		next = tg_search_peek(search);
+		beyond = next && next->distance > state->radius;
+		if (next &&
+			state->taken < (beyond ? RADIUS_SHARE(depth) : POOL_SHARE(depth)))
+			break;
 		if (!continue_search(scan))
 			return false;
+	}
+	if (beyond)
+	{
+		state->phase = PHASE_DONE;
+		return false;
 	}
 	tg_search_next(search, &result);
 	state->taken++;
@@ -852,7 +896,7 @@ tg_amgettuple(IndexScanDesc scan, ScanDirection dir)
 				MemoryContextSwitchTo(old);
 				return false;
 		}
-		if (!loaded)
+		if (!loaded && state->phase != PHASE_DONE)
 			state->phase++;
 	}
 	MemoryContextSwitchTo(old);

@@ -3,8 +3,8 @@
  * validate.c
  *	  Checking operator classes.
  *
- * There are two kinds: of vectors, which have a support function 1 and one
- * operator to order by, and of filter columns, which have operators to search
+ * There are two kinds: of vectors, which have a support function 1, one operator
+ * to order by and perhaps one to stop at a distance, and of filter columns, which have operators to search
  * by and no function.
  *
  *-------------------------------------------------------------------------
@@ -22,6 +22,7 @@
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_opfamily.h"
 #include "catalog/pg_type_d.h"
+#include "parser/parse_type.h"
 #include "utils/catcache.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
@@ -56,10 +57,33 @@ validate_function(HeapTuple tuple, const char *family, bool *valid)
 				 format_procedure(form->amproc));
 }
 
+/*
+ * On the right of "within" is a composite type of a vector and a radius.
+ */
+static void
+validate_within(Form_pg_amop form, const char *family, bool *valid)
+{
+	Oid			relation = typeidTypeRelid(form->amoprighttype);
+
+	if (!check_amop_signature(form->amopopr, BOOLOID, form->amoplefttype,
+							  form->amoprighttype))
+		complain(valid, family, "operator that does not return boolean:",
+				 format_operator(form->amopopr));
+	else if (!OidIsValid(relation) ||
+			 get_atttype(relation, 1) != form->amoplefttype ||
+			 get_atttype(relation, 2) != FLOAT8OID ||
+			 OidIsValid(get_atttype(relation, 3)))
+		complain(valid, family, "operator that does not take a vector and a radius:",
+				 format_operator(form->amopopr));
+}
+
 static void
 validate_distance(Form_pg_amop form, const char *family, bool *valid)
 {
-	if (form->amopstrategy != DISTANCE_STRATEGY)
+	if (form->amopstrategy == TG_STRATEGY_WITHIN &&
+		form->amoppurpose == AMOP_SEARCH)
+		validate_within(form, family, valid);
+	else if (form->amopstrategy != DISTANCE_STRATEGY)
 		complain(valid, family, "operator with an invalid strategy number:",
 				 format_operator(form->amopopr));
 	else if (form->amoppurpose != AMOP_ORDER)

@@ -1,6 +1,6 @@
 -- What CREATE EXTENSION makes, no more and no less.
 BEGIN;
-SELECT plan(58);
+SELECT plan(59);
 
 -- Functions
 CREATE FUNCTION function_like(name text, args text[], result text, volatility text, parallel "char")
@@ -36,7 +36,8 @@ SELECT set_eq(
 	ARRAY['l2_distance', 'inner_product', 'negative_inner_product', 'cosine_distance',
 		  'l1_distance', 'l2_normalize', 'vector_norm', 'vector_dims', 'togg_handler',
 		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops', 'togg_array_l1_ops',
-		  'togg_index_info', 'togg_last_scan', 'togg_check', 'togg_cluster'],
+		  'togg_index_info', 'togg_last_scan', 'togg_check', 'togg_cluster',
+		  'togg_l2_within', 'togg_ip_within', 'togg_cosine_within', 'togg_l1_within'],
 	'no other function');
 SELECT is_empty(
 	$$ SELECT oid::regprocedure FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc'
@@ -53,12 +54,16 @@ SELECT set_eq(
 	$$ VALUES ('<->', 'l2_distance', 'double precision'),
 			  ('<#>', 'negative_inner_product', 'double precision'),
 			  ('<=>', 'cosine_distance', 'double precision'),
-			  ('<+>', 'l1_distance', 'double precision') $$,
+			  ('<+>', 'l1_distance', 'double precision'),
+			  ('<-<', 'togg_l2_within', 'boolean'),
+			  ('<#<', 'togg_ip_within', 'boolean'),
+			  ('<=<', 'togg_cosine_within', 'boolean'),
+			  ('<+<', 'togg_l1_within', 'boolean') $$,
 	'operators, their functions and results');
 SELECT is_empty(
 	$$ SELECT o.oid::regoperator FROM pg_operator o JOIN members ON objid = o.oid AND catalog = 'pg_operator'
-	   WHERE oprcom <> o.oid $$,
-	'operators are their own commutators');
+	   WHERE oprcom <> o.oid AND oprright = 'real[]'::regtype $$,
+	'operators of two vectors are their own commutators');
 
 -- Access method and operator classes
 SELECT set_eq(
@@ -115,16 +120,25 @@ SELECT is_empty(
 	$$ SELECT amopopr::regoperator FROM pg_amop JOIN pg_opfamily f ON f.oid = amopfamily
 			  JOIN pg_am a ON a.oid = amopmethod, pg_operator o
 	   WHERE amname = 'togg' AND amoppurpose = 's' AND o.oid = amopopr AND
+			 amoplefttype <> 'real[]'::regtype AND
 			 oprname <> (ARRAY['<', '<=', '=', '>=', '>', '&&', '@>'])[amopstrategy] $$,
 	'each strategy is one operator');
 SELECT set_eq(
 	$$ SELECT opfname::text, count(*)::int FROM pg_amop JOIN pg_opfamily f ON f.oid = amopfamily
 			  JOIN pg_am a ON a.oid = amopmethod
-	   WHERE amname = 'togg' AND amoppurpose = 's' GROUP BY opfname $$,
+	   WHERE amname = 'togg' AND amoppurpose = 's' GROUP BY opfname HAVING max(amopstrategy) <> 2 $$,
 	$$ VALUES ('integer_ops', 45), ('float_ops', 20), ('datetime_ops', 45), ('bool_ops', 5), ('oid_ops', 5),
 			  ('time_ops', 5), ('interval_ops', 5), ('uuid_ops', 5), ('enum_ops', 5), ('text_ops', 1),
 			  ('bpchar_ops', 1), ('numeric_ops', 1), ('inet_ops', 1), ('array_ops', 2) $$,
 	'for all pairs of types of a family');
+
+SELECT set_eq(
+	$$ SELECT opfname::text, amopopr::regoperator::text
+	   FROM pg_amop JOIN pg_opfamily f ON f.oid = amopfamily JOIN pg_am a ON a.oid = amopmethod
+	   WHERE amname = 'togg' AND amoppurpose = 's' AND amopstrategy = 2 AND amoplefttype = 'real[]'::regtype $$,
+	$$ VALUES ('array_l2_ops', '<-<(real[],togg_sphere)'), ('array_ip_ops', '<#<(real[],togg_sphere)'),
+			  ('array_cosine_ops', '<=<(real[],togg_sphere)'), ('array_l1_ops', '<+<(real[],togg_sphere)') $$,
+	'vectors are looked up in spheres');
 
 -- What the access method can do
 SELECT set_eq(

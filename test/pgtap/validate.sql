@@ -1,6 +1,6 @@
 -- amvalidate(): operator classes that are sound, and some that are not.
 BEGIN;
-SELECT plan(37);
+SELECT plan(39);
 
 CREATE FUNCTION valid(name text) RETURNS boolean LANGUAGE SQL AS
 $$
@@ -47,6 +47,21 @@ CREATE OPERATOR CLASS signature_ops FOR TYPE real[] USING togg AS
 	OPERATOR 1 <-> (real[], real[]) FOR ORDER BY pg_catalog.float_ops,
 	FUNCTION 1 (real[], real[]) vector_dims(real[]);
 SELECT ok(NOT valid('signature_ops'), 'with a support function of SQL');
+
+-- Stopping at a distance
+CREATE OPERATOR CLASS within_ops FOR TYPE real[] USING togg AS
+	OPERATOR 1 <-> (real[], real[]) FOR ORDER BY pg_catalog.float_ops,
+	OPERATOR 2 <-< (real[], togg_sphere),
+	FUNCTION 1 (real[], real[]) togg_array_l2_ops(internal);
+SELECT ok(valid('within_ops'), 'with an operator of spheres');
+CREATE TYPE pair AS (center real[], radius real);
+CREATE FUNCTION within_pair(real[], pair) RETURNS boolean LANGUAGE SQL IMMUTABLE STRICT AS $$ SELECT true $$;
+CREATE OPERATOR <-< (LEFTARG = real[], RIGHTARG = pair, FUNCTION = within_pair);
+CREATE OPERATOR CLASS pair_ops FOR TYPE real[] USING togg AS
+	OPERATOR 1 <-> (real[], real[]) FOR ORDER BY pg_catalog.float_ops,
+	OPERATOR 2 <-< (real[], pair),
+	FUNCTION 1 (real[], real[]) togg_array_l2_ops(internal);
+SELECT ok(NOT valid('pair_ops'), 'with an operator of something else');
 
 -- Classes to filter by
 SELECT ok(valid(opcname::text), opcname::text)
