@@ -26,6 +26,27 @@ COMMENT ON OPERATOR CLASS array_l1_ops USING togg IS
 COMMENT ON OPERATOR FAMILY array_l1_ops USING togg IS
 'real[] by taxicab distance';
 
+-- rows: number of rows, of different vectors; those of equal vectors take less.
+-- dimensions: of the vectors, 1 to 16000.
+-- options: as in WITH, in the form that pg_class.reloptions has them,
+-- '{m=32,graph=hnsw}'.
+--
+-- Returns bytes: with maintenance_work_mem of as much, a build keeps all rows in
+-- memory.  It depends on max_parallel_maintenance_workers, a little.
+--
+-- Errors: 22023 for a negative number of rows, for dimensions or options out of
+-- range; 22003 if the result is.
+CREATE FUNCTION togg_estimate_build_memory(
+	rows bigint,
+	dimensions integer,
+	options text[] DEFAULT '{}')
+RETURNS bigint
+AS 'MODULE_PATHNAME'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION togg_estimate_build_memory(bigint, integer, text[]) IS
+'bytes of maintenance_work_mem that building a togg index takes to keep all rows in memory';
+
 -- Filter columns: operator classes for the columns of an index after the
 -- vector.
 --

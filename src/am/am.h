@@ -83,7 +83,7 @@ extern void tg_meta_set_dims(TgMetaPage *meta, const TgOptions *options,
 /* Raise ERROR if the dimensions are not those of the index. */
 extern void tg_check_dims(Relation index, int expected, int dims);
 
-/* ---------- build.c ---------- */
+/* ---------- ../build/build.c ---------- */
 
 extern IndexBuildResult *tg_ambuild(Relation heap, Relation index,
 									IndexInfo *indexInfo);

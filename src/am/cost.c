@@ -49,7 +49,7 @@
 #include "utils/selfuncs.h"
 #include "utils/spccache.h"
 
-/* To how many times ef a pool grows, about: see TG_POOL_SLACK. */
+/* To how many times ef a pool grows, about: see tg_pool_slack(). */
 #define POOL_GROWTH				1.5
 
 /* Codes scored in about the time of one operator. */

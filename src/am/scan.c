@@ -341,7 +341,7 @@ tg_amendscan(IndexScanDesc scan)
 static TgVertexId
 find_entry(TgScanState *state, const TgIndex *info)
 {
-	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1, 1};
+	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1, 1, 0};
 	int			layer = tg_index_layers(info) - 1;
 	TgVertexId	entry = tg_index_root(info, layer);
 	TgResult	nearest;
@@ -399,7 +399,7 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 {
 	TgScanState  *state = scan->opaque;
 	TgOptions	options = tg_options_get(scan->indexRelation);
-	TgSearchParams params = {tg_routing, tg_stage1_width, 0, TG_POOL_GROWTH};
+	TgSearchParams params = {tg_routing, tg_stage1_width, 0, TG_POOL_GROWTH, 0};
 	TgVertexId	entry;
 	int			dims = info->geometry.inner_dims;
 	float	   *inner = palloc(sizeof(float) * dims);
@@ -420,6 +420,7 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 	state->graph.reader.graph.query = inner;
 
 	entry = find_entry(state, info);
+	params.slack = tg_pool_slack(dims);
 	params.ef = state->ef =
 		options.ef_search > 0 ? options.ef_search : tg_ef_search;
 	tg_search_begin(state->search, &state->graph.reader.graph, &state->table,
@@ -697,7 +698,7 @@ start_sweep(IndexScanDesc scan)
 		tg_search_index_expanded(state->search);
 	else
 		tg_search_begin(state->search, &state->graph.reader.graph, NULL,
-						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1, 1});
+						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1, 1, 0});
 	tg_slot_scan_begin(&slots, scan->indexRelation,
 					   &state->graph.reader.layout);
 	slots.wanted = is_wanted;

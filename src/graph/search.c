@@ -191,6 +191,12 @@ pool_reserve(TgSearch *search, int capacity)
 	search->pool_capacity = capacity;
 }
 
+float
+tg_pool_slack(int dims)
+{
+	return 1.0f + Max(0.1f, 1.0f / sqrtf((float) dims));
+}
+
 /*
  * Up to which key candidates are to be expanded, of a pool that has those sure
  * to be.
@@ -201,7 +207,7 @@ pool_slack(const TgSearch *search)
 	const TgCandidate *pool = search->pool;
 
 	return Max(pool[search->sure - 1].key,
-			   TG_POOL_SLACK * pool[(search->sure - 1) / 2].key);
+			   search->slack * pool[(search->sure - 1) / 2].key);
 }
 
 /*
@@ -338,6 +344,7 @@ tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 	search->nrowless = 0;
 	search->ef = params.ef;
 	search->growth = params.growth;
+	search->slack = params.slack;
 	pool_set_room(search);
 	pool_reserve(search, search->room);
 	if (graph->shape.codes_size == 0 && search->visited_keys == NULL)

@@ -191,18 +191,23 @@ typedef struct TgSearchParams
 	TgRouting	routing;
 	int			stage1_width;
 	int			ef;
-	int			growth;			/* see TG_POOL_SLACK; 1: the pool is ef's size */
+	int			growth;			/* see tg_pool_slack(); 1: the pool is ef's size */
+	float		slack;
 } TgSearchParams;
 
 /*
  * A pool of fixed size that is large enough for hard queries is larger than
  * most queries need.  So the nearest ef candidates are expanded in any case,
  * and of those that follow, up to growth times ef in all, the ones whose squared
- * distance is at most this many times that of the candidate in the middle of the
+ * distance is at most slack times that of the candidate in the middle of the
  * first ef.  They are few where distances rise fast, and many where much is
  * about as near.
+ *
+ * A tenth more serves data of 100 dimensions and up; below, the error of codes,
+ * which grows as the dimensions' square root falls, asks for more.
  */
-#define TG_POOL_SLACK		1.1f
+extern float tg_pool_slack(int dims);
+
 #define TG_POOL_GROWTH		4
 
 /* A candidate of the pool. */
@@ -243,6 +248,7 @@ typedef struct TgSearch
 	TgCandidate *pool;
 	int			ef;
 	int			growth;
+	float		slack;
 	int			sure;
 	int			width;
 	int			room;

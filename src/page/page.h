@@ -309,27 +309,34 @@ extern void tg_slot_check(Relation index, const TgLayout *layout,
 						  TgVertexId id, const TgSlotHeader *header);
 
 /*
- * Writing a whole index at once, block by block; slots are given in the order
- * of their ids and not WAL-logged one by one.
+ * Writing a whole index at once, nslots slots, by one process or several.  Each
+ * gives the slots of a stripe one after the other; stripes may come in any
+ * order.  Nothing is WAL-logged.
  */
 typedef struct TgBulk
 {
 	Relation	index;
-	ForkNumber	fork;
 	const TgLayout *layout;
-	BlockNumber next_stripe;
-	int			next_place;
-	Buffer	   *buffers;		/* [stripe_pages] of the open stripe */
+	uint64		nslots;
+	BlockNumber nblocks;		/* of the index, at least */
+	char	   *pages;			/* of the open stripe */
 } TgBulk;
 
-extern void tg_bulk_begin(TgBulk *bulk, Relation index, ForkNumber fork,
-						  const TgLayout *layout);
-extern TgVertexId tg_bulk_add(TgBulk *bulk, const char *list,
-							  const char *vector);
+extern void tg_bulk_begin(TgBulk *bulk, Relation index,
+						  const TgLayout *layout, uint64 nslots);
+extern void tg_bulk_put(TgBulk *bulk, uint64 slot, const char *list,
+						const char *vector);
 extern void tg_bulk_end(TgBulk *bulk);
 
 /* The id that the i-th slot of a bulk write gets. */
 extern TgVertexId tg_bulk_id(const TgLayout *layout, uint64 i);
+
+/*
+ * Do not WAL-log the changes to an index that come from now on in this process:
+ * it is being built, and all of its pages are logged in the end.
+ */
+extern void tg_log_suspend(Relation index);
+extern void tg_log_resume(void);
 
 /* Create the metapage of an empty index. */
 extern void tg_meta_create(Relation index, ForkNumber fork,

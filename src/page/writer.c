@@ -19,6 +19,44 @@
 #define PAGE_HAS_ROOM		(BLCKSZ / 2)
 
 /*
+ * The index whose changes are not logged one by one, because the build that is
+ * under way logs all of its pages at the end.
+ */
+static Oid	unlogged = InvalidOid;
+
+void
+tg_log_suspend(Relation index)
+{
+	unlogged = RelationGetRelid(index);
+}
+
+void
+tg_log_resume(void)
+{
+	unlogged = InvalidOid;
+}
+
+/*
+ * Begin to change pages of an index: GenericXLogStart(), or the same without a
+ * record.  All that GenericXLogStart() wants to know of a relation is whether
+ * it is logged.
+ */
+static GenericXLogState *
+start_change(Relation index)
+{
+	RelationData mute;
+	FormData_pg_class form;
+
+	if (likely(RelationGetRelid(index) != unlogged))
+		return GenericXLogStart(index);
+	mute = *index;
+	form = *index->rd_rel;
+	form.relpersistence = RELPERSISTENCE_UNLOGGED;
+	mute.rd_rel = &form;
+	return GenericXLogStart(&mute);
+}
+
+/*
  * The newest transaction ID given out so far: no transaction that has one and
  * runs now has a later one.
  */
@@ -96,7 +134,7 @@ write_piece(Relation index, BlockNumber block, TgPageKind kind, int piece,
 	Page		page;
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	xlog = GenericXLogStart(index);
+	xlog = start_change(index);
 	page = GenericXLogRegisterBuffer(xlog, buffer, 0);
 	if (PageIsNew(page))
 		tg_page_init(page, kind, piece);
@@ -170,7 +208,7 @@ write_slot(Relation index, const TgLayout *layout, Buffer list_buffer,
 		}
 	}
 
-	xlog = GenericXLogStart(index);
+	xlog = start_change(index);
 	page = GenericXLogRegisterBuffer(xlog, list_buffer, 0);
 	put_bytes(page, tg_part_offset(&layout->list, place), list,
 			  Min(layout->list.size, TG_PAGE_CONTENT));
@@ -264,7 +302,7 @@ tg_extend(Relation index, const TgLayout *layout)
 		GenericXLogState *xlog;
 
 		LockBuffer(buffers[i], BUFFER_LOCK_EXCLUSIVE);
-		xlog = GenericXLogStart(index);
+		xlog = start_change(index);
 		tg_page_init(GenericXLogRegisterBuffer(xlog, buffers[i],
 											   GENERIC_XLOG_FULL_IMAGE),
 					 i < layout->list.npages ? layout->kind : TG_PAGE_VECTOR,
@@ -350,7 +388,7 @@ tg_edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
 	edit->buffer = ReadBuffer(index, first);
 	LockBuffer(edit->buffer, BUFFER_LOCK_EXCLUSIVE);
 	tg_page_check(index, edit->buffer, layout->kind);
-	edit->xlog = GenericXLogStart(index);
+	edit->xlog = start_change(index);
 	page = GenericXLogRegisterBuffer(edit->xlog, edit->buffer, 0);
 	edit->first_piece = (char *) page + tg_part_offset(&layout->list, place);
 	edit->slot = edit->first_piece;
@@ -513,7 +551,7 @@ tg_meta_edit_begin(TgMetaEdit *edit, Relation index)
 	edit->buffer = ReadBuffer(index, TG_METAPAGE_BLKNO);
 	LockBuffer(edit->buffer, BUFFER_LOCK_EXCLUSIVE);
 	tg_page_check(index, edit->buffer, TG_PAGE_META);
-	edit->xlog = GenericXLogStart(index);
+	edit->xlog = start_change(index);
 	edit->meta = TgPageGetMeta(GenericXLogRegisterBuffer(edit->xlog,
 														 edit->buffer, 0));
 	tg_meta_check(index, edit->meta);
@@ -552,15 +590,14 @@ tg_bulk_id(const TgLayout *layout, uint64 i)
 }
 
 void
-tg_bulk_begin(TgBulk *bulk, Relation index, ForkNumber fork,
-			  const TgLayout *layout)
+tg_bulk_begin(TgBulk *bulk, Relation index, const TgLayout *layout,
+			  uint64 nslots)
 {
 	bulk->index = index;
-	bulk->fork = fork;
 	bulk->layout = layout;
-	bulk->next_stripe = FIRST_STRIPE;
-	bulk->next_place = 0;
-	bulk->buffers = palloc(sizeof(Buffer) * layout->stripe_pages);
+	bulk->nslots = nslots;
+	bulk->nblocks = 0;
+	bulk->pages = palloc((Size) BLCKSZ * layout->stripe_pages);
 }
 
 static void
@@ -569,28 +606,43 @@ bulk_open_stripe(TgBulk *bulk)
 	const TgLayout *layout = bulk->layout;
 
 	for (int i = 0; i < layout->stripe_pages; i++)
-	{
-		Buffer		buffer = ReadBufferExtended(bulk->index, bulk->fork, P_NEW,
-												RBM_NORMAL, NULL);
-
-		Assert(BufferGetBlockNumber(buffer) == bulk->next_stripe + i);
-		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-		tg_page_init(BufferGetPage(buffer),
+		tg_page_init(bulk->pages + (Size) i * BLCKSZ,
 					 i < layout->list.npages ? TG_PAGE_LIST : TG_PAGE_VECTOR,
 					 i);
-		MarkBufferDirty(buffer);
-		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-		bulk->buffers[i] = buffer;
-	}
+}
+
+/*
+ * Make the index as long as this: several processes write its stripes, in any
+ * order.
+ */
+static void
+bulk_extend(TgBulk *bulk, BlockNumber nblocks)
+{
+	if (bulk->nblocks >= nblocks)
+		return;
+	LockRelationForExtension(bulk->index, ExclusiveLock);
+	bulk->nblocks = RelationGetNumberOfBlocks(bulk->index);
+	for (; bulk->nblocks < nblocks; bulk->nblocks++)
+		ReleaseBuffer(ReadBuffer(bulk->index, P_NEW));
+	UnlockRelationForExtension(bulk->index, ExclusiveLock);
 }
 
 static void
-bulk_close_stripe(TgBulk *bulk)
+bulk_close_stripe(TgBulk *bulk, BlockNumber stripe)
 {
-	for (int i = 0; i < bulk->layout->stripe_pages; i++)
-		ReleaseBuffer(bulk->buffers[i]);
-	bulk->next_stripe += bulk->layout->stripe_pages;
-	bulk->next_place = 0;
+	int			npages = bulk->layout->stripe_pages;
+
+	bulk_extend(bulk, stripe + npages);
+	for (int i = 0; i < npages; i++)
+	{
+		Buffer		buffer = ReadBufferExtended(bulk->index, MAIN_FORKNUM,
+												stripe + i,
+												RBM_ZERO_AND_LOCK, NULL);
+
+		memcpy(BufferGetPage(buffer), bulk->pages + (Size) i * BLCKSZ, BLCKSZ);
+		MarkBufferDirty(buffer);
+		UnlockReleaseBuffer(buffer);
+	}
 }
 
 static void
@@ -601,42 +653,35 @@ bulk_put(TgBulk *bulk, const TgPart *part, int place, const char *bytes,
 
 	for (int page = tg_part_page(part, place); done < size; page++)
 	{
-		Buffer		buffer = bulk->buffers[page];
 		Size		piece = Min(TG_PAGE_CONTENT, size - done);
 
-		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-		put_bytes(BufferGetPage(buffer), tg_part_offset(part, place),
-				  bytes + done, piece);
-		MarkBufferDirty(buffer);
-		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		put_bytes(bulk->pages + (Size) page * BLCKSZ,
+				  tg_part_offset(part, place), bytes + done, piece);
 		done += piece;
 	}
 }
 
-TgVertexId
-tg_bulk_add(TgBulk *bulk, const char *list, const char *vector)
+void
+tg_bulk_put(TgBulk *bulk, uint64 slot, const char *list, const char *vector)
 {
 	const TgLayout *layout = bulk->layout;
-	int			place = bulk->next_place++;
-	TgVertexId	id = tg_id_make(layout, bulk->next_stripe, place);
+	int			place = slot % layout->stripe_slots;
+	BlockNumber stripe = tg_id_stripe(layout, tg_bulk_id(layout, slot));
+	bool		last = slot + 1 == bulk->nslots;
 
 	if (place == 0)
 		bulk_open_stripe(bulk);
 	bulk_put(bulk, &layout->list, place, list, layout->list.size);
 	if (vector && layout->vector.size > 0)
 		bulk_put(bulk, &layout->vector, place, vector, layout->vector_size);
-	if (bulk->next_place == layout->stripe_slots)
-		bulk_close_stripe(bulk);
-	return id;
+	if (place + 1 == layout->stripe_slots || last)
+		bulk_close_stripe(bulk, stripe);
+	if (last && place + 1 < layout->stripe_slots)
+		record_stripe(bulk->index, layout, stripe);
 }
 
 void
 tg_bulk_end(TgBulk *bulk)
 {
-	if (bulk->next_place > 0)
-	{
-		record_stripe(bulk->index, bulk->layout, bulk->next_stripe);
-		bulk_close_stripe(bulk);
-	}
-	pfree(bulk->buffers);
+	pfree(bulk->pages);
 }

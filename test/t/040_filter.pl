@@ -114,6 +114,16 @@ $node->safe_psql('postgres',
 recalls_all('words', '<=>', 15000, 'built');
 is_sound($node, 'words_idx', 'built');
 
+# By several processes.
+$node->safe_psql('postgres', <<'SQL');
+DROP INDEX words_idx;
+ALTER TABLE words SET (parallel_workers = 2);
+SET max_parallel_maintenance_workers = 2;
+CREATE INDEX words_idx ON words USING togg (embedding array_cosine_ops, chance, rank, name);
+SQL
+recalls_filtered('words', '<=>', 'chance < 0.1', 'built by several');
+is_sound($node, 'words_idx', 'built by several');
+
 # Without codes, in layers.
 for my $with ('bits = 0', 'graph = hnsw')
 {

@@ -9,7 +9,7 @@
 
 #include "code/rotate.h"
 #include "graph/cluster.h"
-#include "graph/construct.h"
+#include "builders.h"
 #include "memory_graph.h"
 #include "sample.h"
 #include "tap.h"
@@ -65,7 +65,7 @@ sample_list(Sample *sample, const float *rotated, const TgConstructed *graph,
 {
 	int			dims = sample->dims;
 	MemoryGraph *memory = sample->memory;
-	const uint32 *list = graph->neighbours + (Size) id * graph->degree;
+	uint32		list[TG_MAX_DEGREE];
 	int			count = graph->counts[id];
 	uint16		order[TG_MAX_DEGREE];
 	float	   *residual = malloc(sizeof(float) * dims);
@@ -73,6 +73,8 @@ sample_list(Sample *sample, const float *rotated, const TgConstructed *graph,
 	uint8	   *levels = malloc(dims);
 	const float *own = rotated + (Size) id * dims;
 
+	for (int i = 0; i < count; i++)
+		list[i] = tg_constructed_list(graph, id)[i].id;
 	memory->degrees[id] = count;
 	sample_divide(sample, rotated, list, count, id, nclusters, order);
 	for (int j = 0; j < dims; j++)
@@ -105,9 +107,9 @@ sample_create(int n, int dims, int bits, int degree, TgGuide guide,
 	float	   *vectors = sample_clusters(n + 1, dims, 40, 1.0f);
 	float	   *root = vectors + (Size) n * dims;
 	TgConstructParams params = {
-		.dims = dims,.degree = degree,.ef = 100,.root = root
+		.dims = dims,.ef = 100,.root = root
 	};
-	TgConstructed *graph;
+	TgConstructed graph;
 
 	memset(root, 0, sizeof(float) * dims);
 	for (int i = 0; i < n; i++)
@@ -133,10 +135,10 @@ sample_create(int n, int dims, int bits, int degree, TgGuide guide,
 	sample->memory->graph.guide = guide;
 	sample->memory->dead[n] = true;
 
-	graph = tg_construct(&params, vectors, n);
+	graph = build_graph(&params, degree, vectors, n, 1);
 	for (int i = 0; i <= n; i++)
-		sample_list(sample, rotated, graph, i, nclusters);
-	tg_constructed_free(graph);
+		sample_list(sample, rotated, &graph, i, nclusters);
+	free_graph(&graph);
 	free(rotated);
 	return sample;
 }
@@ -176,7 +178,7 @@ search_params(int way, int ef)
 {
 	return (TgSearchParams)
 	{
-		ways[way].routing, ways[way].stage1_width, ef, 1
+		ways[way].routing, ways[way].stage1_width, ef, 1, 1.1f
 	};
 }
 
@@ -842,7 +844,7 @@ pool_limit(const TgSearch *search)
 		INFINITY : pool[search->pool_size - 1].key;
 
 	if (search->pool_size >= search->ef)
-		limit = fminf(limit, fmaxf(pool[search->ef - 1].key, TG_POOL_SLACK *
+		limit = fminf(limit, fmaxf(pool[search->ef - 1].key, search->slack *
 								   pool[(search->ef - 1) / 2].key));
 	return limit;
 }
