@@ -103,7 +103,7 @@ extern bool tg_aminsert(Relation index, Datum *values, bool *isnull,
  * context.
  */
 extern bool tg_insert_row(Relation index, Datum value, bool isnull,
-						  ItemPointer tid, bool unchanged);
+						  const TgRow *row, bool unchanged);
 
 /*
  * The highest layer of a vertex that has drawn this random number: 1/m of the

@@ -212,7 +212,7 @@ check_vertex_rows(TgCheck *check, TgVertexId id, float error)
 {
 	ItemPointerData *tids = NULL;
 	int64		capacity = 0;
-	int64		n = tg_tids_collect(&check->reader, id, check->skip_killed,
+	int64		n = tg_tids_collect(&check->reader, id, &check->choice,
 									&tids, &capacity);
 
 	tg_check_rows(check, tg_id_stripe(&check->tg->layout, id),
@@ -427,7 +427,7 @@ has_visible_row(TgCheck *check, TgVertexId id)
 {
 	ItemPointerData *tids = NULL;
 	int64		capacity = 0;
-	int64		n = tg_tids_collect(&check->reader, id, check->skip_killed,
+	int64		n = tg_tids_collect(&check->reader, id, &check->choice,
 									&tids, &capacity);
 	bool		visible = false;
 
@@ -507,7 +507,7 @@ check_unranked(TgCheck *check)
 	for (int kind = 0; kind < TG_UNRANKED_KINDS; kind++)
 	{
 		int64		n = tg_unranked_collect(check->index, kind,
-											check->skip_killed, &tids,
+											&check->choice, &tids,
 											&capacity);
 
 		tg_check_rows(check, TG_METAPAGE_BLKNO, -1, tids, n, NULL, 0, kind);
@@ -541,7 +541,8 @@ togg_check(PG_FUNCTION_ARGS)
 	check.nblocks = RelationGetNumberOfBlocks(check.index);
 	check.heap_blocks = RelationGetNumberOfBlocks(check.heap);
 	check.snapshot = RegisterSnapshot(GetLatestSnapshot());
-	check.skip_killed = !TransactionStartedDuringRecovery();
+	tg_columns_open(&check.columns, check.index);
+	check.choice.skip_killed = !TransactionStartedDuringRecovery();
 
 	/* The index's functions and predicate are its owner's, as is the danger. */
 	GetUserIdAndSecContext(&user, &security);

@@ -13,7 +13,9 @@
  *	sweep		When the pool would outgrow work_mem, or a good part of the
  *				index, reading all of it costs less: every vertex not
  *				returned yet is read in the order of the pages and sorted.
- *				This also finds vertices that no link leads to.
+ *				This also finds vertices that no link leads to.  Under a
+ *				filter, only those that pass: where these are few, it is
+ *				the first thing done.
  *	unranked	Rows whose distance is NaN, then rows whose vector is NULL.
  *
  * Rows are returned in the order of exact distances, of all that the search
@@ -43,10 +45,14 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplesort.h"
 
+#include "am/filter.h"
 #include "am/stats.h"
 
 /* Rows are returned from the nearest two thirds of a pool. */
 #define POOL_SHARE(depth)	(((depth) * 2 + 2) / 3)
+
+/* A scan ends at a radius if it returned no more than this share of a pool. */
+#define RADIUS_SHARE(size)	(((size) + 3) / 4)
 
 /* A sweep reads pages in order: as costly as a pool of this share of rows. */
 #define SWEEP_SHARE			8
@@ -70,7 +76,7 @@ typedef struct ScanGraph
 	TgQuery		query;
 	float		root_key;		/* the root is not a vector's image */
 	int			layer;			/* on which the search is */
-	bool		skip_killed;	/* leave out rows that are dead to all */
+	TgRowChoice choice;			/* of rows: not dead to all, passing the filter */
 } ScanGraph;
 
 typedef struct TgScanState
@@ -80,12 +86,15 @@ typedef struct TgScanState
 	TgSearch   *search;			/* reused by rescans */
 
 	/* The query. */
+	TgFilter	filter;
+	double		radius;			/* rows beyond are not wanted */
 	bool		ranked;			/* false: distances are NULL or NaN, all alike */
 	bool		null_distance;
 	ScanGraph	graph;
 	TgGeometry	geometry;
 	TgScoreTable table;
-	int			ef;
+	int64		ef;
+	int64		least;			/* hops under a filter: about as many as without */
 	int64		taken;			/* results taken from the search */
 	Tuplesortstate *sort;		/* of the sweep */
 	TupleTableSlot *sort_slot;
@@ -133,20 +142,17 @@ payload_to_tid(uint64 payload, ItemPointer tid)
 }
 
 /*
- * Does the open vertex have rows to return or, on an upper layer, lead down?
+ * Does a vertex have rows to return or, on an upper layer, lead down?
  */
 static bool
-is_live(const ScanGraph *graph)
+is_live(const TgSlotHeader *header, const ScanGraph *graph)
 {
-	const TgSlotHeader *header = graph->reader.header;
-
 	if (header->layer != graph->layer || (header->flags & TG_VERTEX_DEAD))
 		return false;
 	if (header->layer > 0)
 		return true;
 	return !(header->flags & TG_VERTEX_ROOT) &&
-		!(graph->skip_killed &&
-		  tg_tids_all_killed(&graph->reader.layout, header));
+		tg_tids_any(&graph->reader.layout, header, &graph->choice);
 }
 
 /*
@@ -166,7 +172,7 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 	double		error;
 	float		key;
 
-	*live = is_live(graph);
+	*live = is_live(header, graph);
 	if (unlikely(header->flags & TG_VERTEX_ROOT))
 	{
 		*result = (TgResult) {graph->root_key, 0, view->id, false, header->below};
@@ -182,7 +188,7 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 		result->payload = header->below;
 	else
 		result->payload = header->ntids == 1 && header->next == TG_INVALID_VERTEX ?
-		payload_from_tid(tg_slot_tids(layout, header)) : PAYLOAD_MANY;
+		payload_from_tid(&tg_slot_row(layout, header, 0)->tid) : PAYLOAD_MANY;
 	return key;
 }
 
@@ -310,6 +316,8 @@ tg_amrescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
 	MemoryContextReset(state->context);
 	state->tids = NULL;
 	state->tids_capacity = 0;
+	if (keys && scan->numberOfKeys > 0)
+		memmove(scan->keyData, keys, sizeof(ScanKeyData) * scan->numberOfKeys);
 	if (orderbys && scan->numberOfOrderBys > 0)
 		memmove(scan->orderByData, orderbys,
 				sizeof(ScanKeyData) * scan->numberOfOrderBys);
@@ -354,6 +362,34 @@ find_entry(TgScanState *state, const TgIndex *info)
 	return entry;
 }
 
+/* Slots of the index, in use or not. */
+static double
+index_slots(IndexScanDesc scan)
+{
+	const TgScanState *state = scan->opaque;
+	const TgLayout *layout = &state->graph.reader.layout;
+
+	return (double) RelationGetNumberOfBlocks(scan->indexRelation) *
+		layout->stripe_slots / layout->stripe_pages;
+}
+
+/*
+ * Route until as many vertices that pass the filter are expanded as the scan
+ * wants by now.  False if a sweep has to bring the rest.
+ */
+static bool
+run_filtered(IndexScanDesc scan)
+{
+	TgScanState  *state = scan->opaque;
+	TgFilteredParams params;
+
+	params.wanted = state->ef;
+	params.least = state->least;
+	params.sweep_hops = index_slots(scan) / TG_FILTER_SWEEP_SHARE;
+	params.memory = (Size) work_mem * 1024;
+	return tg_search_run_filtered(state->search, &params);
+}
+
 /*
  * Start the graph search for a query vector.
  */
@@ -390,8 +426,51 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 	tg_search_begin(state->search, &state->graph.reader.graph, &state->table,
 					params);
 	tg_search_add_entry(state->search, entry);
-	tg_search_run(state->search);
 	state->phase = PHASE_GRAPH;
+	if (state->filter.n == 0)
+		tg_search_run(state->search);
+	else
+	{
+		state->least = state->ef + state->ef / 2;
+		if (!run_filtered(scan))
+			state->phase = PHASE_SWEEP;
+	}
+}
+
+/*
+ * Read the conditions on the columns.
+ */
+static void
+start_filter(IndexScanDesc scan)
+{
+	TgScanState  *state = scan->opaque;
+	TgFilter   *filter = &state->filter;
+	TgRowChoice *choice = &state->graph.choice;
+
+	if (scan->numberOfKeys > 0 && filter->columns.n == 0)
+		tg_filter_init(filter, scan->indexRelation);
+	tg_filter_set(filter, scan->keyData, scan->numberOfKeys);
+	choice->skip_killed = scan->ignore_killed_tuples;
+	choice->pass = filter->n > 0 ? tg_filter_pass : NULL;
+	choice->arg = filter;
+}
+
+/*
+ * May the scan stop at a radius?  Only if the sphere that rows must be within
+ * is about the query.
+ */
+static void
+start_radius(TgScanState *state, const TgOpclass *opclass, TgSpan span)
+{
+	const TgSphere *sphere = &state->filter.sphere;
+	TgSpan		center;
+
+	if (!state->filter.has_sphere || isnan(sphere->radius))
+		return;
+	center = opclass->span(sphere->center);
+	if (center.dims == span.dims &&
+		memcmp(center.values, span.values, sizeof(float) * span.dims) == 0)
+		state->radius = sphere->radius;
 }
 
 /*
@@ -430,8 +509,9 @@ start_query(IndexScanDesc scan)
 	state->ntids = 0;
 	state->next_tid = 0;
 	state->nkilled = 0;
-	state->graph.skip_killed = scan->ignore_killed_tuples;
 	state->upper = -INFINITY;
+	state->radius = INFINITY;
+	start_filter(scan);
 
 	info = tg_index_get(index);
 	memset(&state->search->stats, 0, sizeof(TgSearchStats));
@@ -450,13 +530,15 @@ start_query(IndexScanDesc scan)
 
 		tg_check_finite(span);
 		state->null_distance = false;
+		start_radius(state, opclass, span);
 		dims = info->meta.dims > 0 ? (int) info->meta.dims :
 			tg_options_get(index).dimensions;
 		if (dims > 0)
 			tg_check_dims(index, dims, span.dims);
 		if (info->meta.dims > 0)
 		{
-			if (tg_rankable(opclass, span))
+			if (tg_rankable(opclass, span) && !state->filter.never &&
+				state->filter.true_vectors)
 			{
 				state->ranked = true;
 				start_search(scan, info, opclass, span);
@@ -464,7 +546,12 @@ start_query(IndexScanDesc scan)
 			}
 		}
 	}
-	state->phase = info->meta.dims > 0 ? PHASE_SWEEP : PHASE_NAN;
+	if (state->filter.never)
+		state->phase = PHASE_DONE;
+	else if (!state->filter.true_vectors)
+		state->phase = PHASE_NULL;
+	else
+		state->phase = info->meta.dims > 0 ? PHASE_SWEEP : PHASE_NAN;
 }
 
 /*
@@ -476,7 +563,7 @@ load_vertex(TgScanState *state, TgVertexId id, uint64 payload, double lower,
 {
 	if (payload == PAYLOAD_MANY)
 		state->ntids = tg_tids_collect(&state->graph.reader, id,
-									   state->graph.skip_killed, &state->tids,
+									   &state->graph.choice, &state->tids,
 									   &state->tids_capacity);
 	else
 	{
@@ -523,12 +610,9 @@ may_widen(IndexScanDesc scan, int64 ef)
 	TgScanState  *state = scan->opaque;
 	const TgSearch *search = state->search;
 	int64		reserve = search->room - search->width;
-	double		slots = (double) RelationGetNumberOfBlocks(scan->indexRelation) *
-		state->graph.reader.layout.stripe_slots /
-		state->graph.reader.layout.stripe_pages;
 
 	return search->expanded.n >= search->sure &&
-		ef + reserve <= slots / SWEEP_SHARE &&
+		ef + reserve <= index_slots(scan) / SWEEP_SHARE &&
 		tg_search_memory(ef * search->growth + reserve) <=
 		(Size) work_mem * 1024;
 }
@@ -553,6 +637,15 @@ sort_put(TgScanState *state, const TgResult *result)
 }
 
 /*
+ * Does a slot hold a vertex to return?  See TgSlotWanted.
+ */
+static bool
+is_wanted(const TgSlotHeader *header, void *arg)
+{
+	return header->kind == TG_SLOT_VERTEX && is_live(header, arg);
+}
+
+/*
  * Put a slot's vertex into the sort, unless the search has had it.
  */
 static void
@@ -566,16 +659,15 @@ sweep_slot(TgScanState *state, TgVertexId id)
 	if (tg_search_was_expanded(state->search, id) ||
 		!graph->open(graph, id, &view))
 		return;
-	if (state->ranked)
+	live = is_live(state->graph.reader.header, &state->graph);
+	if (live && state->ranked)
 	{
 		scan_distance(graph, &view, &result, &live);
 		state->search->stats.distances++;
 	}
-	else
-		live = is_live(&state->graph);
 	graph->close(graph);
 	result.id = id;
-	if (live)
+	if (live && !(result.distance > state->radius))
 		sort_put(state, &result);
 }
 
@@ -609,9 +701,12 @@ start_sweep(IndexScanDesc scan)
 						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1, 1, 0});
 	tg_slot_scan_begin(&slots, scan->indexRelation,
 					   &state->graph.reader.layout);
+	slots.wanted = is_wanted;
+	slots.wanted_arg = &state->graph;
 	while (tg_slot_scan_next(&slots, &id))
 		if (slots.page.kind == TG_PAGE_LIST)
 			sweep_slot(state, id);
+	state->graph.reader.pages += slots.nblocks;
 	while (state->ranked && tg_search_next(state->search, &result))
 		sort_put(state, &result);
 	tuplesort_performsort(state->sort);
@@ -619,6 +714,34 @@ start_sweep(IndexScanDesc scan)
 	/* Rows go in by value and come out as the sort keeps them. */
 	ExecDropSingleTupleTableSlot(state->sort_slot);
 	state->sort_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+}
+
+/* Among how many of the nearest were the results found? */
+static int64
+search_depth(const TgScanState *state)
+{
+	return state->filter.n > 0 ? state->ef : tg_search_depth(state->search);
+}
+
+/*
+ * Continue the search for more results.  False when that is not worth it.
+ */
+static bool
+continue_search(IndexScanDesc scan)
+{
+	TgScanState  *state = scan->opaque;
+
+	if (state->filter.n > 0)
+	{
+		state->ef *= 2;
+		state->search->stats.widenings++;
+		return run_filtered(scan);
+	}
+	if (!may_widen(scan, state->ef * 2))
+		return false;
+	state->ef *= 2;
+	tg_search_widen(state->search, state->ef);
+	return true;
 }
 
 /*
@@ -632,18 +755,29 @@ next_of_graph(IndexScanDesc scan)
 	TgSearch   *search = state->search;
 	TgResult	result;
 	const TgResult *next;
+	bool		beyond;
 
 	/*
 	 * Before a row would come from the pool's far end, make it larger; also
-	 * where there is none left because most of the pool is dead.
+	 * where there is none left because most of the pool is dead.  That the
+	 * next row is beyond the radius is the more believable the larger the pool.
 	 */
-	while (state->taken >= POOL_SHARE(tg_search_depth(search)) ||
-		   tg_search_peek(search) == NULL)
+	for (;;)
 	{
-		if (!may_widen(scan, (int64) state->ef * 2))
+		int64		depth = search_depth(state);
+
+		next = tg_search_peek(search);
+		beyond = next && next->distance > state->radius;
+		if (next &&
+			state->taken < (beyond ? RADIUS_SHARE(depth) : POOL_SHARE(depth)))
+			break;
+		if (!continue_search(scan))
 			return false;
-		state->ef *= 2;
-		tg_search_widen(search, state->ef);
+	}
+	if (beyond)
+	{
+		state->phase = PHASE_DONE;
+		return false;
 	}
 	tg_search_next(search, &result);
 	state->taken++;
@@ -686,7 +820,7 @@ load_unranked(IndexScanDesc scan, TgUnranked kind)
 	TgScanState  *state = scan->opaque;
 
 	state->ntids = tg_unranked_collect(scan->indexRelation, kind,
-									   state->graph.skip_killed, &state->tids,
+									   &state->graph.choice, &state->tids,
 									   &state->tids_capacity);
 	state->owner = TG_UNRANKED_OWNER(kind);
 	state->next_tid = 0;
@@ -756,19 +890,20 @@ tg_amgettuple(IndexScanDesc scan, ScanDirection dir)
 				load_unranked(scan, TG_UNRANKED_NAN);
 				break;
 			case PHASE_NULL:
-				load_unranked(scan, TG_UNRANKED_NULL);
+				if (state->filter.null_vectors)
+					load_unranked(scan, TG_UNRANKED_NULL);
 				break;
 			default:
 				MemoryContextSwitchTo(old);
 				return false;
 		}
-		if (!loaded)
+		if (!loaded && state->phase != PHASE_DONE)
 			state->phase++;
 	}
 	MemoryContextSwitchTo(old);
 
 	scan->xs_heaptid = state->tids[state->next_tid++];
-	scan->xs_recheck = false;
+	scan->xs_recheck = state->filter.lossy;
 	state->rows++;
 	if (scan->numberOfOrderBys > 0)
 		report_distance(scan);

@@ -278,6 +278,14 @@ typedef struct TgSearch
 	/* With codes: what stage 1 left out, for stage 2 to offer to the pool. */
 	TgKeyedArray left_out;
 
+	/*
+	 * Under a filter, instead of the pool: all candidates not expanded yet, a
+	 * binary min-heap by key; and the keys of the vertices found that pass, in
+	 * ascending order.
+	 */
+	TgKeyedArray frontier;
+	TgKeyedArray passing;
+
 	TgSearchStats stats;
 } TgSearch;
 
@@ -315,6 +323,28 @@ tg_search_depth(const TgSearch *search)
 {
 	return Max(search->ef, search->cursor - (search->sure - search->ef));
 }
+
+/*
+ * Under a filter, instead of tg_search_run() and tg_search_widen(): route until
+ * the wanted best candidates that have rows to return, of those seen, are all
+ * expanded, and least others with them.  See filtered.c.
+ *
+ * Of what sweep_hops stands for it is told what it may cost: as many hops as
+ * reading all of the index takes.  False if the search is better given up for
+ * that, or has come to its end, so that a sweep has to bring what is left.
+ *
+ * It may be called again with a larger number.
+ */
+typedef struct TgFilteredParams
+{
+	int64		wanted;
+	int64		least;
+	double		sweep_hops;
+	Size		memory;			/* bytes that the search may take */
+} TgFilteredParams;
+
+extern bool tg_search_run_filtered(TgSearch *search,
+								   const TgFilteredParams *params);
 
 /* Take the nearest result found and not taken yet; false if there is none. */
 extern bool tg_search_next(TgSearch *search, TgResult *result);

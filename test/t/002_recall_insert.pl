@@ -108,6 +108,38 @@ SQL
 judge('drift', 'drift_asked', '<->', 'clusters one by one');
 
 #
+# Inner products of vectors whose lengths differ, the first of them one of the
+# shorter: an index that began empty, and one of the shorter half, to which the
+# longer ones come.
+#
+
+$node->safe_psql('postgres', <<'SQL');
+SELECT setseed(0.5);
+CREATE TABLE lengths AS
+	SELECT id, (SELECT array_agg((x * length)::real ORDER BY n)
+				FROM unnest(l2_normalize(embedding)) WITH ORDINALITY AS e (x, n)) AS embedding
+	FROM (SELECT id, embedding, 0.5 + 1.5 * random() ^ 2 AS length
+		  FROM words WHERE id <= 4000) AS words;
+CREATE TABLE empty (id int PRIMARY KEY, embedding real[]);
+CREATE INDEX empty_idx ON empty USING togg (embedding array_ip_ops);
+INSERT INTO empty SELECT * FROM lengths ORDER BY vector_norm(embedding) > 0.6, id;
+CREATE TABLE shorter AS
+	SELECT * FROM lengths ORDER BY vector_norm(embedding) LIMIT 2000;
+CREATE INDEX shorter_idx ON shorter USING togg (embedding array_ip_ops);
+INSERT INTO shorter SELECT * FROM lengths ORDER BY vector_norm(embedding) OFFSET 2000;
+SQL
+for my $case ([ 'empty', 0.03 ], [ 'shorter', 0.25 ])
+{
+	my ($table, $less) = @$case;
+
+	is_sound($node, "${table}_idx", "$table, inner product");
+	my $grown = recall($node, $table, 'words_asked', '<#>');
+	$node->safe_psql('postgres', "REINDEX INDEX ${table}_idx");
+	cmp_ok($grown, '>=', recall($node, $table, 'words_asked', '<#>') - $less,
+		"$table, inner product: recall close to that of a rebuilt index");
+}
+
+#
 # Clients that all insert the same vectors, into an index that has nothing.
 #
 

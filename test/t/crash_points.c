@@ -29,6 +29,8 @@
 
 extern XLogRecPtr __real_GenericXLogFinish(GenericXLogState *state);
 extern XLogRecPtr __wrap_GenericXLogFinish(GenericXLogState *state);
+extern XLogRecPtr __real_XLogInsert(RmgrId rmid, uint8 info);
+extern XLogRecPtr __wrap_XLogInsert(RmgrId rmid, uint8 info);
 extern void __real_log_newpage_range(Relation rel, ForkNumber fork,
 									 BlockNumber start, BlockNumber end,
 									 bool page_std);
@@ -78,6 +80,15 @@ XLogRecPtr
 __wrap_GenericXLogFinish(GenericXLogState *state)
 {
 	XLogRecPtr	end = __real_GenericXLogFinish(state);
+
+	pass_point();
+	return end;
+}
+
+XLogRecPtr
+__wrap_XLogInsert(RmgrId rmid, uint8 info)
+{
+	XLogRecPtr	end = __real_XLogInsert(rmid, info);
 
 	pass_point();
 	return end;
