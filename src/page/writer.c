@@ -520,7 +520,7 @@ write_whole(TgEdit *edit, const int *pieces, int n)
 				  piece_size(part, pieces[i]));
 		MarkBufferDirty(buffers[i]);
 	}
-	if (RelationNeedsWAL(index))
+	if (RelationNeedsWAL(index) && RelationGetRelid(index) != unlogged)
 	{
 		XLogRecPtr	end;
 
