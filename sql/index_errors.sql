@@ -12,7 +12,6 @@ INSERT INTO items SELECT i, vec(i, 3) FROM generate_series(1, 100) i;
 CREATE UNIQUE INDEX ON items USING togg (v);
 \echo :LAST_ERROR_SQLSTATE
 CREATE INDEX ON items USING togg (v, v);
-CREATE INDEX ON items USING togg (v) INCLUDE (id);
 CREATE INDEX ON items USING togg (v DESC);
 CREATE INDEX ON items USING togg (v NULLS FIRST);
 \set VERBOSITY sqlstate

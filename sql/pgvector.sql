@@ -16,13 +16,14 @@ SELECT opcname, opcintype::regtype, opcdefault, amvalidate(c.oid),
 	   EXISTS (SELECT FROM pg_opclass h JOIN pg_am a ON a.oid = h.opcmethod
 			   WHERE amname = 'hnsw' AND (h.opcname, h.opcintype) = (c.opcname, c.opcintype)) AS "as hnsw"
 FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
-WHERE amname = 'togg' AND opcintype <> 'real[]'::regtype
+WHERE amname = 'togg' AND opcintype <> 'real[]'::regtype AND
+	  EXISTS (SELECT FROM pg_amproc WHERE amprocfamily = opcfamily)
 ORDER BY 1;
 
 -- and order by its operators
 SELECT opfname, amopopr::regoperator
 FROM pg_amop JOIN pg_opfamily f ON f.oid = amopfamily JOIN pg_am a ON a.oid = amopmethod
-WHERE amname = 'togg' AND amoplefttype <> 'real[]'::regtype
+WHERE amname = 'togg' AND amoplefttype <> 'real[]'::regtype AND amoppurpose = 'o'
 ORDER BY 1;
 
 -- Every statement that makes an hnsw index makes one of togg; only what is the

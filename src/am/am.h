@@ -103,7 +103,7 @@ extern bool tg_aminsert(Relation index, Datum *values, bool *isnull,
  * context.
  */
 extern bool tg_insert_row(Relation index, Datum value, bool isnull,
-						  ItemPointer tid, bool unchanged);
+						  const TgRow *row, bool unchanged);
 
 /*
  * The highest layer of a vertex that has drawn this random number: 1/m of the
@@ -169,6 +169,10 @@ extern void tg_amrescan(IndexScanDesc scan, ScanKey keys, int nkeys,
 						ScanKey orderbys, int norderbys);
 extern bool tg_amgettuple(IndexScanDesc scan, ScanDirection dir);
 extern void tg_amendscan(IndexScanDesc scan);
+
+/* ---------- index_only.c ---------- */
+
+extern bool tg_amcanreturn(Relation index, int attno);
 
 /* ---------- vacuum.c ---------- */
 

@@ -9,6 +9,7 @@
 #define TOGG_CHECK_H
 
 #include "am/am.h"
+#include "am/columns.h"
 
 #include "access/tableam.h"
 #include "lib/bloomfilter.h"
@@ -25,7 +26,8 @@ typedef struct TgCheck
 	BlockNumber nblocks;		/* of the index */
 	BlockNumber heap_blocks;
 	uint8	   *slots;			/* [nblocks * stripe_slots], see check.c */
-	bool		skip_killed;	/* scans do not return what is killed */
+	TgColumns	columns;
+	TgRowChoice choice;			/* scans do not return what is killed */
 
 	/* Codes of a list, and their neighbours' vectors. */
 	char	   *blocks;
@@ -36,13 +38,14 @@ typedef struct TgCheck
 	uint8	   *levels;
 
 	/* Rows, with heapallindexed only. */
-	bloom_filter *tids;			/* of all rows; else NULL */
+	bloom_filter *rows;			/* all there are; else NULL */
 	IndexInfo  *info;
 	EState	   *estate;
 	IndexFetchTableData *fetch;
 	TupleTableSlot *row;
 	float	   *row_values;		/* [dims] */
 	char	   *row_bytes;
+	TgRow	   *plain;			/* without the mark of killed ones */
 } TgCheck;
 
 /* Add a finding; slot is -1 for one about a page. */

@@ -22,11 +22,29 @@
 /* How far two ways of rounding may be apart, of a vector's length. */
 #define ROUNDING	1e-4
 
+/*
+ * Remember a row that the index has, with its columns; see TgRowChoice.
+ */
+static bool
+remember_row(const TgRow *row, void *arg)
+{
+	TgCheck    *check = arg;
+
+	memcpy(check->plain, row, check->columns.row_size);
+	check->plain->tid = tg_tid_get(&row->tid);
+	bloom_add_element(check->rows, (unsigned char *) check->plain,
+					  check->columns.row_size);
+	return true;
+}
+
 void
 tg_check_rows_begin(TgCheck *check)
 {
-	check->tids = bloom_create(Max(check->index->rd_rel->reltuples, 1000),
+	check->rows = bloom_create(Max(check->index->rd_rel->reltuples, 1000),
 							   maintenance_work_mem, 0);
+	check->plain = palloc(check->columns.row_size);
+	check->choice.pass = remember_row;
+	check->choice.arg = check;
 	check->info = BuildIndexInfo(check->index);
 	check->estate = CreateExecutorState();
 	check->row = table_slot_create(check->heap, NULL);
@@ -42,7 +60,7 @@ tg_check_rows_end(TgCheck *check)
 	table_index_fetch_end(check->fetch);
 	ExecDropSingleTupleTableSlot(check->row);
 	FreeExecutorState(check->estate);
-	bloom_free(check->tids);
+	bloom_free(check->rows);
 }
 
 /*
@@ -132,7 +150,7 @@ tg_check_rows(TgCheck *check, BlockNumber block, int slot,
 		if (!ItemPointerIsValid(&tid) ||
 			ItemPointerGetBlockNumber(&tid) >= check->heap_blocks)
 			fault = "is beyond the end of the table";
-		else if (check->tids == NULL)
+		else if (check->rows == NULL)
 			continue;
 		else if (check->heap->rd_tableam == GetHeapamTableAmRoutine() &&
 				 !is_in_use(check, &tid))
@@ -144,10 +162,8 @@ tg_check_rows(TgCheck *check, BlockNumber block, int slot,
 			tg_check_report(check, block, slot, "row (%u,%u) of the index %s",
 							ItemPointerGetBlockNumberNoCheck(&tids[i]),
 							ItemPointerGetOffsetNumberNoCheck(&tids[i]), fault);
-		if (check->tids)
+		if (check->rows)
 		{
-			bloom_add_element(check->tids, (unsigned char *) &tids[i],
-							  sizeof(ItemPointerData));
 			ExecClearTuple(check->row);
 			ResetPerTupleExprContext(check->estate);
 		}
@@ -155,7 +171,7 @@ tg_check_rows(TgCheck *check, BlockNumber block, int slot,
 }
 
 /*
- * Is a row of the table in the index?
+ * Is a row of the table in the index, with the columns it has?
  */
 static void
 check_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
@@ -163,12 +179,14 @@ check_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 {
 	TgCheck    *check = arg;
 
-	if (bloom_lacks_element(check->tids, (unsigned char *) tid,
-							sizeof(ItemPointerData)))
+	tg_row_form(&check->columns, values, isnull, tid, check->plain);
+	if (bloom_lacks_element(check->rows, (unsigned char *) check->plain,
+							check->columns.row_size))
 		tg_check_report(check, TG_METAPAGE_BLKNO, -1,
-						"row (%u,%u) of the table is not in the index",
+						"row (%u,%u) of the table is not in the index%s",
 						ItemPointerGetBlockNumber(tid),
-						ItemPointerGetOffsetNumber(tid));
+						ItemPointerGetOffsetNumber(tid),
+						check->columns.n > 1 ? " with these columns" : "");
 }
 
 void

@@ -162,6 +162,7 @@ togg_index_info(PG_FUNCTION_ARGS)
 	BlockNumber nblocks = RelationGetNumberOfBlocks(index);
 	TgMetaPage	now = tg_meta_read(index);
 	Counts		counts = {0};
+	const TgRowChoice all = {0};
 	ItemPointerData *tids = NULL;
 	int64		capacity = 0;
 	int64		rows;
@@ -175,7 +176,7 @@ togg_index_info(PG_FUNCTION_ARGS)
 	if (tg->meta.dims > 0)
 		count_slots(index, tg, &counts);
 	for (int kind = 0; kind < TG_UNRANKED_KINDS; kind++)
-		counts.unranked += tg_unranked_collect(index, kind, false, &tids,
+		counts.unranked += tg_unranked_collect(index, kind, &all, &tids,
 											   &capacity);
 	rows = counts.rows + counts.unranked;
 

@@ -163,7 +163,8 @@ flush(TgBuild *build)
 		for (int64 i = 0; i < build->nunranked[kind]; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			tg_unranked_add(build->index, kind, &build->unranked[kind][i]);
+			tg_unranked_add(build->index, kind,
+							tg_build_stored(build, build->unranked[kind], i));
 		}
 	meet_all(build);
 
@@ -201,13 +202,14 @@ build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 	TgBuildShared *shared = build->shared;
 	TgLoad	   *load = &shared->loads[build->member];
 	MemoryContext old = MemoryContextSwitchTo(build->row_context);
+	TgRow	   *stored = tg_row_make(&build->columns, values, isnull, tid);
 	bool		loaded = false;
 
 	if (!build->flushed)
 	{
 		if (pg_atomic_read_u32(&shared->full) == 0)
 		{
-			loaded = tg_load_row(build, values[0], isnull[0], tid);
+			loaded = tg_load_row(build, values[0], isnull[0], stored);
 			if (!loaded)
 				memory_is_full(build);
 		}
@@ -222,7 +224,7 @@ build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 	}
 	if (!loaded)
 	{
-		tg_insert_row(index, values[0], isnull[0], tid, false);
+		tg_insert_row(index, values[0], isnull[0], stored, false);
 		pg_atomic_fetch_add_u64(&shared->inserted, 1);
 	}
 	pg_atomic_fetch_add_u64(&shared->rows, 1);
@@ -322,6 +324,10 @@ tg_build_init(TgBuild *build, TgBuildShared *shared, int member,
 	build->index_info = info;
 	build->shared = shared;
 	build->member = member;
+	tg_columns_init(&build->columns, index);
+	build->record_size = TYPEALIGN(sizeof(uint32),
+								   offsetof(TgRecord, stored) +
+								   build->columns.row_size);
 	build->opclass = tg_opclass_get(index);
 	build->options = tg_options_get(index);
 	build->initial = tg_meta_initial(index);

@@ -17,6 +17,7 @@
 #define TOGG_BUILD_H
 
 #include "am/am.h"
+#include "am/columns.h"
 
 #include "access/parallel.h"
 #include "access/tableam.h"
@@ -48,7 +49,7 @@ typedef struct TgPiece
 	dsm_handle	handle;
 } TgPiece;
 
-/* Vectors that one member has loaded, or heap TIDs: up to capacity of them. */
+/* Vectors that one member has loaded, or records: up to capacity of them. */
 typedef struct TgBlock
 {
 	TgPiece		piece;
@@ -75,18 +76,21 @@ typedef struct TgRows
 
 /* ---------- load.c ---------- */
 
-/* A heap TID, and the row number of its vector, or why it has none. */
+/*
+ * A row as a slot will have it, and the row number of its vector, or why it has
+ * none.  Records of an index are all of the same size: TgBuild.record_size.
+ */
 typedef struct TgRecord
 {
 	uint32		row;
-	ItemPointerData tid;
+	TgRow		stored;
 } TgRecord;
 
 #define TG_UNRANKED_ROW(kind)	(PG_UINT32_MAX - (uint32) (kind))
 
 /*
  * What a member has loaded: distinct vectors in blocks, numbered in the order
- * of their coming, and all heap TIDs.
+ * of their coming, and a record of each row.
  */
 typedef struct TgLoad
 {
@@ -193,6 +197,8 @@ typedef struct TgBuild
 	const TgOpclass *opclass;
 	TgOptions	options;
 	TgMetaPage	initial;		/* metapage of an empty index */
+	TgColumns	columns;
+	Size		record_size;
 
 	struct TgLoader *loader;
 	bool		flushed;		/* what was loaded is on pages */
@@ -202,9 +208,9 @@ typedef struct TgBuild
 
 	/* shared->vertices */
 	uint32	   *rows;			/* [n], row numbers of vertices' vectors */
-	int64	   *first_tid;		/* [n + 1], into tids */
+	int64	   *first_tid;		/* [n + 1], into stored */
 	TgChain    *chains;			/* [nchains], by place and by slot */
-	ItemPointerData *tids;
+	char	   *stored;			/* rows as slots have them, by vertex */
 
 	/* shared->centre */
 	double	   *sums;			/* [members][inner_dims], of inner vectors */
@@ -217,7 +223,7 @@ typedef struct TgBuild
 	int			nlayers;
 
 	/* The leader's: rows without a vertex. */
-	ItemPointerData *unranked[TG_UNRANKED_KINDS];
+	char	   *unranked[TG_UNRANKED_KINDS];
 	int64		nunranked[TG_UNRANKED_KINDS];
 
 	int64		expected;		/* rows of the table, 0 if not known */
@@ -228,6 +234,13 @@ typedef struct TgBuild
 	MemoryContext context;		/* of all that goes when it is flushed */
 	MemoryContext row_context;	/* of one row */
 } TgBuild;
+
+/* Number i of rows as slots have them, one after the other. */
+static inline TgRow *
+tg_build_stored(const TgBuild *build, char *stored, int64 i)
+{
+	return (TgRow *) (stored + i * build->columns.row_size);
+}
 
 static inline bool
 tg_build_leader(const TgBuild *build)
@@ -273,7 +286,7 @@ extern void tg_build_progress(TgBuild *build, int64 done);
 /* Begin to load; take a row, or say that memory is full. */
 extern void tg_load_begin(TgBuild *build);
 extern bool tg_load_row(TgBuild *build, Datum value, bool isnull,
-						ItemPointer tid);
+						const TgRow *stored);
 
 /* There is nothing more to load. */
 extern void tg_load_end(TgBuild *build);
@@ -312,7 +325,7 @@ extern void tg_build_log(TgBuild *build);
 /* Bytes of a build of so many members for each vertex, and for each row. */
 extern Size tg_build_vertex_memory(const TgMetaPage *meta, int dims,
 								   int members);
-extern Size tg_build_row_memory(void);
+extern Size tg_build_row_memory(Size row_size);
 
 /*
  * Allocate a piece, which is not zeroed: for all members, or NULL where shared

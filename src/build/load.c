@@ -29,7 +29,7 @@ typedef struct TgLoader
 	TgLoad	   *load;			/* what others will see */
 	TgRows		rows;			/* its vectors; and one row more, for the candidate */
 	EqualVectors_hash *equal;
-	TgRecord   *records;		/* of the last block */
+	char	   *records;		/* of the last block */
 	Size		limit;			/* of the memory that all members take */
 	Size		vertex_memory;
 	Size		row_memory;
@@ -47,7 +47,7 @@ tg_load_begin(TgBuild *build)
 	loader->load->half_exact = true;
 	loader->load->half_in_range = true;
 	loader->limit = build->shared->limit;
-	loader->row_memory = tg_build_row_memory();
+	loader->row_memory = tg_build_row_memory(build->columns.row_size);
 	build->loader = loader;
 }
 
@@ -151,28 +151,30 @@ room_for_record(TgBuild *build)
 {
 	TgLoader   *loader = build->loader;
 	TgLoad	   *load = loader->load;
-	TgRecord   *records;
+	char	   *records;
 
 	if (!block_is_full(load->record_blocks, load->nrecord_blocks))
 		return true;
 	records = grow(build, load->record_blocks, &load->nrecord_blocks,
-				   load->nrecords, sizeof(TgRecord), loader->row_memory);
+				   load->nrecords, build->record_size, loader->row_memory);
 	if (records == NULL)
 		return false;
 	loader->records = records;
 	return true;
 }
 
-/* Add a heap TID.  There is room for it. */
+/* Add a row.  There is room for it. */
 static void
-add_record(TgLoader *loader, uint32 row, ItemPointer tid)
+add_record(TgBuild *build, uint32 row, const TgRow *stored)
 {
+	TgLoader   *loader = build->loader;
 	TgLoad	   *load = loader->load;
 	TgBlock    *block = &load->record_blocks[load->nrecord_blocks - 1];
-	TgRecord   *record = &loader->records[block->n++];
+	TgRecord   *record = (TgRecord *)
+		(loader->records + build->record_size * block->n++);
 
 	record->row = row;
-	record->tid = *tid;
+	memcpy(&record->stored, stored, build->columns.row_size);
 	load->nrecords++;
 }
 
@@ -204,7 +206,7 @@ add_vector(TgBuild *build, TgSpan span)
 }
 
 bool
-tg_load_row(TgBuild *build, Datum value, bool isnull, ItemPointer tid)
+tg_load_row(TgBuild *build, Datum value, bool isnull, const TgRow *stored)
 {
 	TgLoader   *loader = build->loader;
 	TgSpan		span;
@@ -217,7 +219,7 @@ tg_load_row(TgBuild *build, Datum value, bool isnull, ItemPointer tid)
 		return false;
 	if (isnull)
 	{
-		add_record(loader, TG_UNRANKED_ROW(TG_UNRANKED_NULL), tid);
+		add_record(build, TG_UNRANKED_ROW(TG_UNRANKED_NULL), stored);
 		return true;
 	}
 
@@ -228,12 +230,12 @@ tg_load_row(TgBuild *build, Datum value, bool isnull, ItemPointer tid)
 	tg_check_dims(build->index, loader->rows.dims, span.dims);
 	if (!tg_rankable(build->opclass, span))
 	{
-		add_record(loader, TG_UNRANKED_ROW(TG_UNRANKED_NAN), tid);
+		add_record(build, TG_UNRANKED_ROW(TG_UNRANKED_NAN), stored);
 		return true;
 	}
 	if (!room_for_vector(build))
 		return false;
-	add_record(loader, add_vector(build, span), tid);
+	add_record(build, add_vector(build, span), stored);
 	return true;
 }
 

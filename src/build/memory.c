@@ -24,10 +24,11 @@
 PG_FUNCTION_INFO_V1(togg_estimate_build_memory);
 
 Size
-tg_build_row_memory(void)
+tg_build_row_memory(Size row_size)
 {
 	/* As it is loaded, and as its vertex has it. */
-	return sizeof(TgRecord) + sizeof(ItemPointerData);
+	return TYPEALIGN(sizeof(uint32), offsetof(TgRecord, stored) + row_size) +
+		row_size;
 }
 
 Size
@@ -84,7 +85,7 @@ togg_estimate_build_memory(PG_FUNCTION_ARGS)
 	meta.degree = tg_degree_for_m(options->m);
 	meta.graph = options->graph;
 	meta.guide = options->guide;
-	bytes = tg_build_row_memory() +
+	bytes = tg_build_row_memory(sizeof(ItemPointerData)) +
 		tg_build_vertex_memory(&meta, dims,
 							   max_parallel_maintenance_workers + 1);
 	if (rows > PG_INT64_MAX / (int64) bytes)

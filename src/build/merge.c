@@ -73,17 +73,18 @@ number_vertices(TgBuild *build, uint32 *n)
 }
 
 static void
-add_unranked(TgBuild *build, int kind, const ItemPointerData *tid)
+add_unranked(TgBuild *build, int kind, const TgRow *stored)
 {
+	Size		size = build->columns.row_size;
 	int64		n = build->nunranked[kind]++;
 
 	/* Room is doubled when it is full, which is at powers of two. */
 	if (n == 0)
-		build->unranked[kind] = palloc(sizeof(ItemPointerData));
+		build->unranked[kind] = palloc(size);
 	else if ((n & (n - 1)) == 0)
 		build->unranked[kind] = repalloc_huge(build->unranked[kind],
-											  sizeof(ItemPointerData) * 2 * n);
-	build->unranked[kind][n] = *tid;
+											  size * 2 * n);
+	memcpy(tg_build_stored(build, build->unranked[kind], n), stored, size);
 }
 
 #define NO_VERTEX	PG_UINT32_MAX
@@ -104,37 +105,42 @@ each_record(TgBuild *build, const uint32 *vertices, int64 *next,
 
 		for (int b = 0; b < load->nrecord_blocks; b++)
 		{
-			const TgRecord *records =
+			const char *records =
 				tg_piece_address(build, &load->record_blocks[b].piece);
 
 			for (uint32 j = 0; j < load->record_blocks[b].n; j++)
-				callback(build, &records[j],
-						 records[j].row < load->n ?
-						 vertices[first + records[j].row] : NO_VERTEX, next);
+			{
+				const TgRecord *record = (const TgRecord *)
+					(records + build->record_size * j);
+
+				callback(build, record, record->row < load->n ?
+						 vertices[first + record->row] : NO_VERTEX, next);
+			}
 			CHECK_FOR_INTERRUPTS();
 		}
 		first += load->n;
 	}
 }
 
-/* Count heap TIDs by vertex, and take those that have none. */
+/* Count rows by vertex, and take those that have none. */
 static void
 count_record(TgBuild *build, const TgRecord *record, uint32 vertex,
 			 int64 *counts)
 {
 	if (vertex == NO_VERTEX)
-		add_unranked(build, PG_UINT32_MAX - record->row, &record->tid);
+		add_unranked(build, PG_UINT32_MAX - record->row, &record->stored);
 	else
 		counts[vertex]++;
 }
 
-/* Put a heap TID next to its vertex's others. */
+/* Put a row next to its vertex's others. */
 static void
 place_record(TgBuild *build, const TgRecord *record, uint32 vertex,
 			 int64 *next)
 {
 	if (vertex != NO_VERTEX)
-		build->tids[next[vertex]++] = record->tid;
+		memcpy(tg_build_stored(build, build->stored, next[vertex]++),
+			   &record->stored, build->columns.row_size);
 }
 
 /*
@@ -195,7 +201,7 @@ lay_out_layers(TgBuild *build)
 }
 
 /*
- * Count the chains that heap TIDs need beside their vertices, and their slots,
+ * Count the chains that rows need beside their vertices, and their slots,
  * which come after all others.
  */
 static void
@@ -223,12 +229,14 @@ count_chains(TgBuild *build, const int64 *counts)
  * The arrays in the pieces that are not a layer's: see TgBuild.
  */
 static Size
-vertices_size(const TgBuildShared *shared)
+vertices_size(const TgBuild *build)
 {
+	const TgBuildShared *shared = build->shared;
+
 	return MAXALIGN(sizeof(int64) * ((Size) shared->n + 1)) +
 		MAXALIGN(sizeof(TgChain) * shared->nchains) +
 		MAXALIGN(sizeof(uint32) * (Size) shared->n) +
-		sizeof(ItemPointerData) * shared->ntids;
+		build->columns.row_size * (Size) shared->ntids;
 }
 
 static Size
@@ -253,7 +261,7 @@ map_pieces(TgBuild *build)
 	bytes += MAXALIGN(sizeof(TgChain) * shared->nchains);
 	build->rows = (uint32 *) bytes;
 	bytes += MAXALIGN(sizeof(uint32) * (Size) shared->n);
-	build->tids = (ItemPointerData *) bytes;
+	build->stored = bytes;
 
 	bytes = tg_piece_address(build, &shared->centre);
 	build->sums = (double *) bytes;
@@ -276,7 +284,7 @@ allocate_pieces(TgBuild *build,
 {
 	TgBuildShared *shared = build->shared;
 
-	if (!alloc(build, &shared->vertices, vertices_size(shared)) ||
+	if (!alloc(build, &shared->vertices, vertices_size(build)) ||
 		!alloc(build, &shared->centre, centre_size(shared, build->info)))
 		return false;
 	for (int i = 0; i < shared->nlayers; i++)
@@ -304,7 +312,7 @@ allocate_graph(TgBuild *build)
 }
 
 /*
- * Give heap TIDs to their vertices.
+ * Give rows to their vertices.
  */
 static void
 place_tids(TgBuild *build, const uint32 *vertices, int64 *counts)

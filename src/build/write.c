@@ -121,7 +121,7 @@ find_chain(const TgBuild *build, uint32 place)
 }
 
 /*
- * Heap TIDs of a vertex: as many as fit in its slot, the rest in a chain.
+ * Rows of a vertex: as many as fit in its slot, the rest in a chain.
  * place is its place in the order of layer 0.
  */
 static void
@@ -133,8 +133,9 @@ fill_tids(Writer *writer, TgSlotHeader *header, uint32 vertex, uint32 place)
 	int64		ntids = build->first_tid[vertex + 1] - first;
 
 	header->ntids = Min(ntids, layout->vertex_tids);
-	memcpy(tg_slot_tids(layout, header), build->tids + first,
-		   sizeof(ItemPointerData) * header->ntids);
+	memcpy(tg_slot_row(layout, header, 0),
+		   tg_build_stored(build, build->stored, first),
+		   (Size) layout->row_size * header->ntids);
 	if (ntids > header->ntids)
 		header->next = tg_bulk_id(layout, find_chain(build, place)->first_slot);
 }
@@ -177,7 +178,7 @@ fill_layer_slot(Writer *writer, int number, uint64 slot)
 }
 
 /*
- * A slot of a chain: the heap TIDs that belong there.
+ * A slot of a chain: the rows that belong there.
  */
 static void
 fill_chain_slot(Writer *writer, uint64 slot)
@@ -212,8 +213,9 @@ fill_chain_slot(Writer *writer, uint64 slot)
 	header->next = rest > layout->slot_tids ?
 		tg_bulk_id(layout, slot + 1) : TG_INVALID_VERTEX;
 	header->ntids = Min(rest, layout->slot_tids);
-	memcpy(tg_slot_tids(layout, header), build->tids + first,
-		   sizeof(ItemPointerData) * header->ntids);
+	memcpy(tg_slot_row(layout, header, 0),
+		   tg_build_stored(build, build->stored, first),
+		   (Size) layout->row_size * header->ntids);
 }
 
 static void
