@@ -115,8 +115,9 @@ each_record(TgBuild *build, const uint32 *vertices, int64 *next,
 
 				callback(build, record, record->row < load->n ?
 						 vertices[first + record->row] : NO_VERTEX, next);
+				if ((j & 0xFFF) == 0)
+					CHECK_FOR_INTERRUPTS();
 			}
-			CHECK_FOR_INTERRUPTS();
 		}
 		first += load->n;
 	}

@@ -514,6 +514,8 @@ spread(const Construction *c, uint32 *parent, uint32 *queue, int queued)
 			parent[id] = queue[head];
 			queue[queued++] = id;
 		}
+		if ((head & 0xFFF) == 0)
+			tg_check_interrupts();
 	}
 }
 
@@ -577,6 +579,7 @@ make_reachable(Construction *c)
 		{
 			if (parent[id] != NO_PARENT)
 				continue;
+			tg_check_interrupts();
 			if (attach(c, id, parent))
 			{
 				queue[0] = id;
@@ -664,6 +667,8 @@ nearest_to_root(const Construction *c)
 			nearest = distance;
 			entry = i;
 		}
+		if ((i & 0xFFF) == 0)
+			tg_check_interrupts();
 	}
 	return entry;
 }
@@ -743,6 +748,8 @@ breadth_first(const TgConstructed *graph, uint32 *order, bool *seen)
 			seen[list[i].id] = true;
 			order[placed++] = list[i].id;
 		}
+		if ((head & 0xFFF) == 0)
+			tg_check_interrupts();
 	}
 	return placed;
 }

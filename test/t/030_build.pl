@@ -311,7 +311,6 @@ DELETE
 	is_sound($node, 'busy_idx', $command);
 	is_complete($node, 'busy', '<->',
 		'{' . join(',', (0.5) x 16) . '}', $command);
-	is_found($node, 'busy', '<->', $command);
 }
 
 #
