@@ -23,8 +23,8 @@
 #define PREPARE_BATCH	256
 
 /*
- * Vertices looked at to see where the middle of the data is, and how far from it
- * a vector may be to count for the mean: so many times the median.
+ * Vertices looked at to see where the middle of the data is, and how far from
+ * it a vector may be to count for the mean: so many times the median.
  */
 #define MIDDLE_SAMPLE	512
 #define FAR_OFF			16.0f
@@ -36,8 +36,8 @@ tg_build_rises(const TgIndex *info, uint32 vertex, int layer)
 }
 
 /*
- * The arrays of a layer, one behind the other; those of layer 0 have no use for
- * numbers of vertices, which are their own, but for inner vectors.
+ * The arrays of a layer, one behind the other; those of layer 0 have no use
+ * for numbers of vertices, which are their own, but for inner vectors.
  */
 static Size
 map_layer(TgBuild *build, const TgIndex *info, int number, uint32 n,
@@ -128,8 +128,8 @@ median(float *values, int n)
  * Where the middle of the data is, by the medians of a sample, and the squared
  * distance from it beyond which a vector is far off.
  *
- * Codes are relative to the mean, and lose in precision what it is away from the
- * data: one vector at 1e30 must not carry it off.
+ * Codes are relative to the mean, and lose in precision what it is away from
+ * the data: one vector at 1e30 must not carry it off.
  */
 static void
 find_middle(TgBuild *build)
@@ -137,7 +137,8 @@ find_middle(TgBuild *build)
 	int			inner_dims = build->info->geometry.inner_dims;
 	uint32		n = build->shared->n;
 	int			nsample = Min(n, MIDDLE_SAMPLE);
-	float	   *sample = tg_alloc(sizeof(float) * inner_dims * Max(nsample, 1));
+	Size		size = sizeof(float) * inner_dims;
+	float	   *sample = tg_alloc(size * Max(nsample, 1));
 	float	   *values = palloc(sizeof(float) * Max(nsample, 1));
 	float		near = 0.0f;
 

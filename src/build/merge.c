@@ -344,7 +344,10 @@ tg_merge(TgBuild *build)
 	counts = tg_alloc(sizeof(int64) * ((Size) shared->n + 1));
 	each_record(build, vertices, counts, count_record);
 	shared->meta = build->initial;
-	if (build->all.dims > 0)
+
+	/* Without a vector, but some to come, the first of them decides. */
+	if (shared->n > 0 ||
+		(build->all.dims > 0 && pg_atomic_read_u32(&shared->full) == 0))
 	{
 		choose_format(build);
 		build->info = tg_index_create(&shared->meta);

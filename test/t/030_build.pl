@@ -332,12 +332,15 @@ SKIP:
 		$node->_update_pid(1);
 		$said = build('words', '<=>');
 		is(builders($said), 3, "/dev/shm of $size: workers take part");
-		like($said, qr/NOTICE/, "/dev/shm of $size: it says so");
+		like($said, qr/NOTICE:.* shared memory/, "/dev/shm of $size: it says so");
 		note($said);
 		unlike($said, qr/ERROR|WARNING/, "/dev/shm of $size: no failure");
 		recalls_well($node, 'words', 'words_asked', '<=>', 0.95, "/dev/shm of $size");
 		is_sound($node, 'words_idx', "/dev/shm of $size");
 		is(info('words_idx', 'rows'), 15000, "/dev/shm of $size: all rows");
+		build('words', '<#>');
+		recalls_well($node, 'words', 'words_asked', '<#>', 0.95,
+			"/dev/shm of $size, by inner product");
 	}
 }
 
