@@ -78,6 +78,7 @@ togg_handler(PG_FUNCTION_ARGS)
 	routine->aminsert = tg_aminsert;
 	routine->ambulkdelete = tg_ambulkdelete;
 	routine->amvacuumcleanup = tg_amvacuumcleanup;
+	routine->amcanreturn = tg_amcanreturn;
 	routine->amcostestimate = tg_amcostestimate;
 	routine->amoptions = tg_amoptions;
 	routine->amproperty = tg_amproperty;

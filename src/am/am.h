@@ -170,6 +170,10 @@ extern void tg_amrescan(IndexScanDesc scan, ScanKey keys, int nkeys,
 extern bool tg_amgettuple(IndexScanDesc scan, ScanDirection dir);
 extern void tg_amendscan(IndexScanDesc scan);
 
+/* ---------- index_only.c ---------- */
+
+extern bool tg_amcanreturn(Relation index, int attno);
+
 /* ---------- vacuum.c ---------- */
 
 extern IndexBulkDeleteResult *tg_ambulkdelete(IndexVacuumInfo *info,

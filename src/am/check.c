@@ -549,6 +549,9 @@ togg_check(PG_FUNCTION_ARGS)
 	SetUserIdAndSecContext(check.heap->rd_rel->relowner,
 						   security | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
+#if PG_VERSION_NUM >= 170000
+	RestrictSearchPath();
+#endif
 
 	if (heapallindexed)
 		tg_check_rows_begin(&check);

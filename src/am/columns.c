@@ -16,6 +16,7 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+#include "am/am.h"
 #include "page/page.h"
 
 /* Support function 1 makes an operator class one of vectors. */
@@ -100,7 +101,10 @@ tg_columns_init(TgColumns *columns, Relation index)
 	memset(columns, 0, offsetof(TgColumns, columns));
 	columns->n = n;
 	if (n > 1)
+	{
 		size += (n + 7) / 8;
+		columns->opclass = tg_opclass_get(index);
+	}
 	for (int i = 1; i < n; i++)
 	{
 		TgColumn   *column = &columns->columns[i];
@@ -168,12 +172,35 @@ tg_column_digest(const TgColumn *column, Datum value)
 		signature(column, value) : hash_value(column, value);
 }
 
+/*
+ * Is the vector, as far as its type goes, what comes back from its elements?
+ */
+static bool
+is_reproducible(const TgOpclass *opclass, Datum value)
+{
+	struct varlena *plain = PG_DETOAST_DATUM(value);
+	struct varlena *made;
+	TgSpan		span;
+
+	if (opclass->value == NULL)
+		return false;
+	span = opclass->span(PointerGetDatum(plain));
+	if (!tg_keeps_length(opclass->metric, span))
+		return false;
+	made = (struct varlena *) DatumGetPointer(opclass->value(span));
+	return VARSIZE(made) == VARSIZE(plain) &&
+		memcmp(made, plain, VARSIZE(plain)) == 0;
+}
+
 void
 tg_row_form(const TgColumns *columns, const Datum *values, const bool *isnull,
 			ItemPointer tid, TgRow *row)
 {
 	memset(row, 0, columns->row_size);
 	row->tid = *tid;
+	if (columns->n > 1 && !isnull[0] &&
+		!is_reproducible(columns->opclass, values[0]))
+		row->values[0] |= 1;
 	for (int i = 1; i < columns->n; i++)
 	{
 		const TgColumn *column = &columns->columns[i];
@@ -196,6 +223,22 @@ tg_row_form(const TgColumns *columns, const Datum *values, const bool *isnull,
 		}
 		else
 			memcpy(at, DatumGetPointer(values[i]), column->len);
+	}
+}
+
+void
+tg_row_deform(const TgColumns *columns, const TgRow *row, Datum *values,
+			  bool *isnull)
+{
+	for (int i = 1; i < columns->n; i++)
+	{
+		const TgColumn *column = &columns->columns[i];
+		char	   *aligned = palloc(column->len);
+
+		isnull[i] = column->kind != TG_COLUMN_PLAIN || tg_row_isnull(row, i);
+		memcpy(aligned, row->values + column->offset, column->len);
+		values[i] = isnull[i] ? (Datum) 0 :
+			fetch_att(aligned, column->byval, column->len);
 	}
 }
 

@@ -11,8 +11,9 @@
  *	|   6 B    | where it is NULL           |         |         |     |
  *	+----------+----------------------------+---------+---------+-----+
  *
- * Values are not aligned.  (The first bit, the vector's, is not used: rows of
- * NULL vectors have a list of their own.)
+ * Values are not aligned.  The first bit, the vector's, is set if that cannot be
+ * had from what the index stores.  (Rows of NULL vectors have a list of their
+ * own.)
  *
  * Types of a fixed length are kept as they are.  Of others a key keeps 8 bytes:
  *
@@ -31,6 +32,7 @@
 #include "utils/rel.h"
 
 #include "page/layout.h"
+#include "type/type.h"
 
 typedef enum TgColumnKind
 {
@@ -59,6 +61,7 @@ typedef struct TgColumns
 {
 	int			n;				/* columns of the index, the vector's too */
 	uint32		row_size;
+	const TgOpclass *opclass;	/* where there are further columns */
 	TgColumn	columns[INDEX_MAX_KEYS];	/* from 1 on: the further ones */
 } TgColumns;
 
@@ -80,6 +83,10 @@ extern void tg_row_form(const TgColumns *columns, const Datum *values,
 /* The same in new memory. */
 extern TgRow *tg_row_make(const TgColumns *columns, const Datum *values,
 						  const bool *isnull, ItemPointer tid);
+
+/* The values of a row but the vector's; NULL where only a digest is kept. */
+extern void tg_row_deform(const TgColumns *columns, const TgRow *row,
+						  Datum *values, bool *isnull);
 
 /* What a value of a column is kept as, unless it is plain. */
 extern uint64 tg_column_digest(const TgColumn *column, Datum value);

@@ -15,6 +15,10 @@
  * which follows from the other, for < as for <=.  The condition itself is still
  * tested by the executor, so that nothing depends on how r was rounded.
  *
+ * At the same place we take back index-only scans in the order of several
+ * distances: of all but the first the index gives bounds, and the executor puts
+ * only the rows of other scans in order.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -252,6 +256,8 @@ look_for_radius(PlannerInfo *root, RelOptInfo *rel, Index rti,
 			(void (*) (void)) path->indexinfo->amcostestimate !=
 			(void (*) (void)) tg_amcostestimate)
 			continue;
+		if (list_length(path->indexorderbys) > 1)
+			path->path.pathtype = T_IndexScan;
 		foreach(lc2, path->indexinfo->indrestrictinfo)
 		{
 			RestrictInfo *condition = lfirst_node(RestrictInfo, lc2);

@@ -46,6 +46,7 @@
 #include "utils/tuplesort.h"
 
 #include "am/filter.h"
+#include "am/index_only.h"
 #include "am/stats.h"
 
 /* Rows are returned from the nearest two thirds of a pool. */
@@ -113,6 +114,8 @@ typedef struct TgScanState
 	bool		recheck;
 	bool		isnull;
 	double		upper;			/* largest upper bound returned so far */
+
+	TgIndexOnly *only;			/* of an index-only scan */
 
 	int64		rows;			/* returned */
 	TgScanStats past;			/* of the queries before this one */
@@ -295,6 +298,8 @@ end_query(IndexScanDesc scan)
 	if (state->phase == PHASE_START)
 		return;
 	kill_rows(scan);
+	if (state->only)
+		tg_index_only_release(state->only);
 	tg_last_scan = query_stats(state);
 	state->past = tg_scan_stats(scan);
 	if (state->sort)
@@ -329,6 +334,8 @@ tg_amendscan(IndexScanDesc scan)
 	TgScanState  *state = scan->opaque;
 
 	end_query(scan);
+	if (state->only)
+		tg_index_only_destroy(state->only);
 	MemoryContextDelete(state->context);
 	tg_search_destroy(state->search);
 	pfree(state);
@@ -512,6 +519,13 @@ start_query(IndexScanDesc scan)
 	state->upper = -INFINITY;
 	state->radius = INFINITY;
 	start_filter(scan);
+	if (scan->xs_want_itup && state->only == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(state));
+
+		state->only = tg_index_only_create(scan);
+		MemoryContextSwitchTo(old);
+	}
 
 	info = tg_index_get(index);
 	memset(&state->search->stats, 0, sizeof(TgSearchStats));
@@ -617,21 +631,75 @@ may_widen(IndexScanDesc scan, int64 ef)
 		(Size) work_mem * 1024;
 }
 
+/*
+ * In an index-only scan the executor does not put rows in order.  So where a
+ * distance is only known to be in an interval, it has to be computed here.
+ */
+static bool
+needs_exact(IndexScanDesc scan, const TgResult *result)
+{
+	return scan->xs_want_itup && (result->error > 0 || result->rounded);
+}
+
+/*
+ * Compute the distances of a vertex's rows from the table, and hand on each row
+ * that is visible as a result of its own.
+ */
+static void
+make_exact(IndexScanDesc scan, const TgResult *result,
+		   void (*put) (IndexScanDesc scan, const TgResult *result))
+{
+	TgScanState  *state = scan->opaque;
+	ItemPointerData *tids = NULL;
+	int64		capacity = 0;
+	int64		n = tg_tids_collect(&state->graph.reader, result->id,
+									&state->graph.choice, &tids, &capacity);
+	TgResult	exact = {0};
+
+	exact.id = result->id;
+	for (int64 i = 0; i < n; i++)
+		if (tg_index_only_distance(state->only, &tids[i], &exact.distance))
+		{
+			exact.payload = payload_from_tid(&tids[i]);
+			put(scan, &exact);
+		}
+	pfree(tids);
+}
+
+static void
+put_back(IndexScanDesc scan, const TgResult *result)
+{
+	TgScanState  *state = scan->opaque;
+
+	tg_results_add(state->search, result);
+}
+
 /* Columns of the sweep's sort. */
 #define SORT_LOWER		1
 #define SORT_WIDTH		2
 #define SORT_ID			3
+#define SORT_PAYLOAD	4
+#define SORT_COLUMNS	4
 
 static void
-sort_put(TgScanState *state, const TgResult *result)
+sort_put(IndexScanDesc scan, const TgResult *result)
 {
+	TgScanState  *state = scan->opaque;
 	TupleTableSlot *slot = state->sort_slot;
+
+	if (needs_exact(scan, result))
+	{
+		make_exact(scan, result, sort_put);
+		return;
+	}
 
 	ExecClearTuple(slot);
 	slot->tts_values[SORT_LOWER - 1] = Float8GetDatum(result->distance);
 	slot->tts_values[SORT_WIDTH - 1] = Float8GetDatum(result->error);
 	slot->tts_values[SORT_ID - 1] = Int64GetDatum((int64) result->id);
-	memset(slot->tts_isnull, false, sizeof(bool) * SORT_ID);
+	slot->tts_values[SORT_PAYLOAD - 1] =
+		Int64GetDatum((int64) result->payload);
+	memset(slot->tts_isnull, false, sizeof(bool) * SORT_COLUMNS);
 	ExecStoreVirtualTuple(slot);
 	tuplesort_puttupleslot(state->sort, slot);
 }
@@ -649,8 +717,9 @@ is_wanted(const TgSlotHeader *header, void *arg)
  * Put a slot's vertex into the sort, unless the search has had it.
  */
 static void
-sweep_slot(TgScanState *state, TgVertexId id)
+sweep_slot(IndexScanDesc scan, TgVertexId id)
 {
+	TgScanState  *state = scan->opaque;
 	TgGraph    *graph = &state->graph.reader.graph;
 	TgVertexView view;
 	TgResult	result = {0};
@@ -667,8 +736,10 @@ sweep_slot(TgScanState *state, TgVertexId id)
 	}
 	graph->close(graph);
 	result.id = id;
+	if (!state->ranked)
+		result.payload = PAYLOAD_MANY;
 	if (live && !(result.distance > state->radius))
-		sort_put(state, &result);
+		sort_put(scan, &result);
 }
 
 /*
@@ -680,7 +751,7 @@ start_sweep(IndexScanDesc scan)
 	TgScanState  *state = scan->opaque;
 	TgSlotScan	slots;
 	TgVertexId	id;
-	TupleDesc	desc = CreateTemplateTupleDesc(SORT_ID);
+	TupleDesc	desc = CreateTemplateTupleDesc(SORT_COLUMNS);
 	AttrNumber	key = SORT_LOWER;
 	Oid			operator = Float8LessOperator;
 	Oid			collation = InvalidOid;
@@ -690,6 +761,7 @@ start_sweep(IndexScanDesc scan)
 	TupleDescInitEntry(desc, SORT_LOWER, "lower", FLOAT8OID, -1, 0);
 	TupleDescInitEntry(desc, SORT_WIDTH, "width", FLOAT8OID, -1, 0);
 	TupleDescInitEntry(desc, SORT_ID, "id", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, SORT_PAYLOAD, "payload", INT8OID, -1, 0);
 	state->sort = tuplesort_begin_heap(desc, 1, &key, &operator, &collation,
 									   &nulls_first, work_mem, NULL, false);
 	state->sort_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
@@ -705,10 +777,10 @@ start_sweep(IndexScanDesc scan)
 	slots.wanted_arg = &state->graph;
 	while (tg_slot_scan_next(&slots, &id))
 		if (slots.page.kind == TG_PAGE_LIST)
-			sweep_slot(state, id);
+			sweep_slot(scan, id);
 	state->graph.reader.pages += slots.nblocks;
 	while (state->ranked && tg_search_next(state->search, &result))
-		sort_put(state, &result);
+		sort_put(scan, &result);
 	tuplesort_performsort(state->sort);
 
 	/* Rows go in by value and come out as the sort keeps them. */
@@ -780,6 +852,12 @@ next_of_graph(IndexScanDesc scan)
 		return false;
 	}
 	tg_search_next(search, &result);
+	if (unlikely(needs_exact(scan, &result)))
+	{
+		make_exact(scan, &result, put_back);
+		state->ntids = state->next_tid = 0;
+		return true;
+	}
 	state->taken++;
 	next = tg_search_peek(search);
 	load_vertex(state, result.id, result.payload, result.distance,
@@ -797,6 +875,7 @@ next_of_sweep(IndexScanDesc scan)
 	double		lower;
 	double		width;
 	TgVertexId	id;
+	uint64		payload;
 	bool		isnull;
 
 	if (state->sort == NULL)
@@ -807,9 +886,10 @@ next_of_sweep(IndexScanDesc scan)
 	lower = DatumGetFloat8(slot_getattr(slot, SORT_LOWER, &isnull));
 	width = DatumGetFloat8(slot_getattr(slot, SORT_WIDTH, &isnull));
 	id = (TgVertexId) DatumGetInt64(slot_getattr(slot, SORT_ID, &isnull));
+	payload = (uint64) DatumGetInt64(slot_getattr(slot, SORT_PAYLOAD, &isnull));
 
 	/* What comes next is not known: any width is reason to recheck. */
-	load_vertex(state, id, PAYLOAD_MANY, lower, width > 0,
+	load_vertex(state, id, payload, lower, width > 0,
 				needs_recheck(state, lower, width, true, lower));
 	return true;
 }
@@ -858,51 +938,86 @@ report_distance(IndexScanDesc scan)
 										 distances, recheck);
 }
 
+/*
+ * Load rows, of a vertex or of an unranked list, or go on to the next phase.
+ * False if there are no more.
+ */
+static bool
+load_more(IndexScanDesc scan)
+{
+	TgScanState *state = scan->opaque;
+	bool		loaded = false;
+
+	CHECK_FOR_INTERRUPTS();
+	kill_rows(scan);
+	switch (state->phase)
+	{
+		case PHASE_GRAPH:
+			loaded = next_of_graph(scan);
+			break;
+		case PHASE_SWEEP:
+			loaded = next_of_sweep(scan);
+			break;
+		case PHASE_NAN:
+			load_unranked(scan, TG_UNRANKED_NAN);
+			break;
+		case PHASE_NULL:
+			if (state->filter.null_vectors)
+				load_unranked(scan, TG_UNRANKED_NULL);
+			break;
+		default:
+			return false;
+	}
+	if (!loaded && state->phase != PHASE_DONE)
+		state->phase++;
+	return true;
+}
+
+/*
+ * Find the next row.
+ */
+static bool
+next_row(IndexScanDesc scan)
+{
+	TgScanState *state = scan->opaque;
+
+	for (;;)
+	{
+		if (state->next_tid >= state->ntids)
+		{
+			if (!load_more(scan))
+				return false;
+			continue;
+		}
+		scan->xs_heaptid = state->tids[state->next_tid++];
+		if (!scan->xs_want_itup ||
+			tg_index_only_row(state->only, &state->graph.reader, state->owner,
+							  &scan->xs_heaptid))
+			return true;
+	}
+}
+
 bool
 tg_amgettuple(IndexScanDesc scan, ScanDirection dir)
 {
-	TgScanState  *state = scan->opaque;
+	TgScanState *state = scan->opaque;
 	MemoryContext old;
+	bool		found;
 
 	Assert(ScanDirectionIsForward(dir));
 
 	old = MemoryContextSwitchTo(state->context);
+	if (state->only)
+		tg_index_only_release(state->only);
 	if (state->phase == PHASE_START)
 		start_query(scan);
 	else if (scan->kill_prior_tuple)
 		state->tids[state->nkilled++] = state->tids[state->next_tid - 1];
-
-	while (state->next_tid >= state->ntids)
-	{
-		bool		loaded = false;
-
-		CHECK_FOR_INTERRUPTS();
-		kill_rows(scan);
-		switch (state->phase)
-		{
-			case PHASE_GRAPH:
-				loaded = next_of_graph(scan);
-				break;
-			case PHASE_SWEEP:
-				loaded = next_of_sweep(scan);
-				break;
-			case PHASE_NAN:
-				load_unranked(scan, TG_UNRANKED_NAN);
-				break;
-			case PHASE_NULL:
-				if (state->filter.null_vectors)
-					load_unranked(scan, TG_UNRANKED_NULL);
-				break;
-			default:
-				MemoryContextSwitchTo(old);
-				return false;
-		}
-		if (!loaded && state->phase != PHASE_DONE)
-			state->phase++;
-	}
+	found = next_row(scan);
 	MemoryContextSwitchTo(old);
+	if (!found)
+		return false;
 
-	scan->xs_heaptid = state->tids[state->next_tid++];
 	scan->xs_recheck = state->filter.lossy;
 	state->rows++;
 	if (scan->numberOfOrderBys > 0)

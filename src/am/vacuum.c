@@ -129,7 +129,8 @@ remove_tids(VacuumState *state, const TgLayout *layout, TgVertexId id)
 	TgSlotHeader *header;
 	int			kept = 0;
 
-	tg_edit_begin(&edit, state->index, layout, id);
+	/* An index-only scan may be about to ask whether a row of it is visible. */
+	tg_edit_begin_cleanup(&edit, state->index, layout, id);
 	header = tg_edit_header(&edit);
 	if (header->kind == TG_SLOT_FREE || header->ntids == TG_TIDS_CLOSED)
 	{

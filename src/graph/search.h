@@ -349,6 +349,9 @@ extern bool tg_search_run_filtered(TgSearch *search,
 /* Take the nearest result found and not taken yet; false if there is none. */
 extern bool tg_search_next(TgSearch *search, TgResult *result);
 
+/* Add a result, maybe one that was taken. */
+extern void tg_results_add(TgSearch *search, const TgResult *result);
+
 /* The nearest result without taking it; NULL if there is none. */
 extern const TgResult *tg_search_peek(const TgSearch *search);
 

@@ -72,7 +72,4 @@ visited_add(TgSearch *search, TgVertexId id)
 	return true;
 }
 
-/* Add to the heap of results. */
-extern void tg_results_add(TgSearch *search, const TgResult *result);
-
 #endif							/* TOGG_WORKSPACE_H */

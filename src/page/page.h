@@ -118,6 +118,9 @@ extern void tg_reader_free(TgReader *reader);
 /* Open any kind of slot; close with graph.close. */
 extern const TgSlotHeader *tg_reader_open_slot(TgReader *reader, TgVertexId id);
 
+/* Pin the page of a slot's header, and count that as an access. */
+extern Buffer tg_reader_pin(TgReader *reader, TgVertexId id);
+
 /* Stored vector of the open vertex. */
 extern const void *tg_reader_vector(TgReader *reader, TgVertexId id);
 
@@ -235,6 +238,10 @@ typedef struct TgEdit
 
 extern void tg_edit_begin(TgEdit *edit, Relation index,
 						  const TgLayout *layout, TgVertexId id);
+
+/* The same, once nobody has the page pinned: to remove rows. */
+extern void tg_edit_begin_cleanup(TgEdit *edit, Relation index,
+								  const TgLayout *layout, TgVertexId id);
 extern void tg_edit_finish(TgEdit *edit);
 extern void tg_edit_abort(TgEdit *edit);
 

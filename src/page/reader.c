@@ -188,6 +188,12 @@ tg_reader_open_slot(TgReader *reader, TgVertexId id)
 	return reader->header;
 }
 
+Buffer
+tg_reader_pin(TgReader *reader, TgVertexId id)
+{
+	return pin_block(reader, part_block(reader, &reader->layout.list, id));
+}
+
 static void
 reader_close(TgGraph *graph)
 {

@@ -374,9 +374,9 @@ tg_slot_insert(Relation index, const TgLayout *layout, const char *list,
 	}
 }
 
-void
-tg_edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
-			  TgVertexId id)
+static void
+edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
+		   TgVertexId id, bool cleanup)
 {
 	BlockNumber nblocks = 0;
 	BlockNumber stripe = tg_slot_stripe(index, layout, id, &nblocks);
@@ -389,7 +389,10 @@ tg_edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
 	edit->id = id;
 	edit->copy = NULL;
 	edit->buffer = ReadBuffer(index, first);
-	LockBuffer(edit->buffer, BUFFER_LOCK_EXCLUSIVE);
+	if (cleanup)
+		LockBufferForCleanup(edit->buffer);
+	else
+		LockBuffer(edit->buffer, BUFFER_LOCK_EXCLUSIVE);
 	tg_page_check(index, edit->buffer, layout->kind);
 	edit->xlog = start_change(index);
 	page = GenericXLogRegisterBuffer(edit->xlog, edit->buffer, 0);
@@ -414,6 +417,20 @@ tg_edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
 		edit->slot = edit->copy;
 	}
 	tg_slot_check(index, layout, id, tg_edit_header(edit));
+}
+
+void
+tg_edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
+			  TgVertexId id)
+{
+	edit_begin(edit, index, layout, id, false);
+}
+
+void
+tg_edit_begin_cleanup(TgEdit *edit, Relation index, const TgLayout *layout,
+					  TgVertexId id)
+{
+	edit_begin(edit, index, layout, id, true);
 }
 
 void
@@ -520,7 +537,7 @@ write_whole(TgEdit *edit, const int *pieces, int n)
 				  piece_size(part, pieces[i]));
 		MarkBufferDirty(buffers[i]);
 	}
-	if (RelationNeedsWAL(index))
+	if (RelationNeedsWAL(index) && RelationGetRelid(index) != unlogged)
 	{
 		XLogRecPtr	end;
 

@@ -112,6 +112,17 @@ norm_of(const float *values, int dims, float norm2)
 	return sqrt(sum);
 }
 
+bool
+tg_keeps_length(TgMetric metric, TgSpan span)
+{
+	float		norm2;
+
+	if (metric != TG_METRIC_COSINE)
+		return true;
+	norm2 = tg_kernels->dot(span.values, span.values, span.dims);
+	return norm2 > NORM2_MIN && norm2 < NORM2_MAX;
+}
+
 TgStored
 tg_store(const TgGeometry *geometry, TgStorage storage, TgSpan span,
 		 void *bytes)

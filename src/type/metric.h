@@ -62,6 +62,11 @@ typedef struct TgStored
 } TgStored;
 
 /*
+ * Is a vector stored with its own length?  Under cosine an extreme one is not.
+ */
+extern bool tg_keeps_length(TgMetric metric, TgSpan span);
+
+/*
  * Convert a rankable vector to its stored form; bytes receives
  * layout->vector_size bytes.  Keeps the user's values where the storage holds
  * them exactly; else error is positive, and under cosine the vector is

@@ -56,6 +56,12 @@ typedef struct TgOpclass
 	 * float32 ends.  (Numbers of bits are the same whoever counts.)
 	 */
 	bool		foreign_operator;
+
+	/*
+	 * Make a value of a span, in new memory; NULL if index-only scans must do
+	 * without.
+	 */
+	Datum		(*value) (TgSpan span);
 } TgOpclass;
 
 /* Span of a real[]; see TgOpclass.span. */

@@ -20,7 +20,7 @@ use ToggTest;
 my $crashes = $ENV{TOGG_CRASHES} // 30;
 
 my $variant = build_variant('-Wl,'
-	  . join(',', map { "--wrap=$_" } qw(GenericXLogFinish XLogInsert log_newpage_range tg_bulk_add)),
+	  . join(',', map { "--wrap=$_" } qw(GenericXLogFinish XLogInsert log_newpage_range tg_bulk_put)),
 	"$FindBin::RealBin/crash_points.c");
 
 my $node = new_node('main', allows_streaming => 1, conf => <<'CONF');

@@ -37,10 +37,10 @@ extern void __real_log_newpage_range(Relation rel, ForkNumber fork,
 extern void __wrap_log_newpage_range(Relation rel, ForkNumber fork,
 									 BlockNumber start, BlockNumber end,
 									 bool page_std);
-extern TgVertexId __real_tg_bulk_add(TgBulk *bulk, const char *list,
-									 const char *vector);
-extern TgVertexId __wrap_tg_bulk_add(TgBulk *bulk, const char *list,
-									 const char *vector);
+extern void __real_tg_bulk_put(TgBulk *bulk, uint64 slot, const char *list,
+							   const char *vector);
+extern void __wrap_tg_bulk_put(TgBulk *bulk, uint64 slot, const char *list,
+							   const char *vector);
 
 static void
 count_point(const char *path, int passed)
@@ -103,11 +103,10 @@ __wrap_log_newpage_range(Relation rel, ForkNumber fork, BlockNumber start,
 	pass_point();
 }
 
-TgVertexId
-__wrap_tg_bulk_add(TgBulk *bulk, const char *list, const char *vector)
+void
+__wrap_tg_bulk_put(TgBulk *bulk, uint64 slot, const char *list,
+				   const char *vector)
 {
-	TgVertexId	id = __real_tg_bulk_add(bulk, list, vector);
-
+	__real_tg_bulk_put(bulk, slot, list, vector);
 	pass_point();
-	return id;
 }
