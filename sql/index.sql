@@ -26,6 +26,10 @@ BEGIN
 	FOR op, opclass IN SELECT * FROM metrics LOOP
 		EXECUTE format('CREATE INDEX items_v ON items USING togg (v %s)', opclass);
 		ordered := format('SELECT id, v %s %L FROM items ORDER BY v %1$s %2$L', op, query);
+		IF op = '<+>' THEN
+			-- searched by another distance
+			SET LOCAL togg.ef_search = 200;
+		END IF;
 		first := compare(ordered || ' LIMIT 10');
 		each_once := compare(ordered, false);
 		SET LOCAL togg.ef_search = 4000;

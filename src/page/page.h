@@ -14,6 +14,7 @@
 #define TOGG_PAGE_H
 
 #include "access/generic_xlog.h"
+#include "access/xlogrecord.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
@@ -228,6 +229,12 @@ typedef struct TgEdit
 	char	   *first_piece;	/* of the slot, in the page image */
 	char	   *copy;			/* only where the part spans pages */
 } TgEdit;
+
+/*
+ * A list of so many pages changes in one WAL record, whatever changes: the most
+ * that a record has references for.
+ */
+#define TG_WHOLE_PAGES	(XLR_MAX_BLOCK_ID + 1)
 
 extern void tg_edit_begin(TgEdit *edit, Relation index,
 						  const TgLayout *layout, TgVertexId id);

@@ -11,6 +11,9 @@
 
 #include "access/transam.h"
 #include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "catalog/pg_control.h"
+#include "miscadmin.h"
 #include "storage/freespace.h"
 #include "storage/lmgr.h"
 #include "utils/snapmgr.h"
@@ -460,63 +463,134 @@ piece_changed(const TgEdit *edit, BlockNumber block, const char *bytes,
 }
 
 /*
- * Write those of the later pieces that have changed.  As many as a WAL record
- * has room for join that of the first; their buffers, which the caller releases
- * once it is written, go to buffers[], their number is returned.  More take a
- * record each, before it.
+ * Which of the later pieces have changed; returns how many.
  */
 static int
-put_pieces(TgEdit *edit, Buffer *buffers)
+changed_pieces(const TgEdit *edit, int *changed)
 {
 	const TgPart *part = &edit->layout->list;
-	int			first = tg_part_page(part, tg_id_place(edit->layout, edit->id));
-	BlockNumber stripe = tg_id_stripe(edit->layout, edit->id);
-	int		   *changed = palloc(sizeof(int) * part->pages_each);
-	int			nchanged = 0;
-	int			nbuffers = 0;
+	BlockNumber first = BufferGetBlockNumber(edit->buffer);
+	int			n = 0;
 
 	for (int i = 1; i < part->pages_each; i++)
-		if (piece_changed(edit, stripe + first + i, piece_bytes(edit->copy, i),
+		if (piece_changed(edit, first + i, piece_bytes(edit->copy, i),
 						  piece_size(part, i)))
-			changed[nchanged++] = i;
-	for (int n = 0; n < nchanged; n++)
+			changed[n++] = i;
+	return n;
+}
+
+/* Lock the page of a later piece. */
+static Buffer
+lock_piece(const TgEdit *edit, int piece)
+{
+	Buffer		buffer = ReadBuffer(edit->index,
+									BufferGetBlockNumber(edit->buffer) + piece);
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	return buffer;
+}
+
+/*
+ * Write pieces, which go with the first piece into one generic WAL record.
+ */
+static void
+finish_by_deltas(TgEdit *edit, const int *pieces, int n)
+{
+	const TgPart *part = &edit->layout->list;
+	Buffer		buffers[MAX_GENERIC_XLOG_PAGES];
+
+	for (int i = 0; i < n; i++)
 	{
-		int			i = changed[n];
-
-		if (nchanged < MAX_GENERIC_XLOG_PAGES)
-		{
-			Buffer		buffer = ReadBuffer(edit->index, stripe + first + i);
-
-			LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-			put_bytes(GenericXLogRegisterBuffer(edit->xlog, buffer, 0),
-					  MAXALIGN(SizeOfPageHeaderData),
-					  piece_bytes(edit->copy, i), piece_size(part, i));
-			buffers[nbuffers++] = buffer;
-		}
-		else
-			write_piece(edit->index, stripe + first + i, TG_PAGE_LIST,
-						first + i, piece_bytes(edit->copy, i),
-						piece_size(part, i));
+		buffers[i] = lock_piece(edit, pieces[i]);
+		put_bytes(GenericXLogRegisterBuffer(edit->xlog, buffers[i], 0),
+				  MAXALIGN(SizeOfPageHeaderData),
+				  piece_bytes(edit->copy, pieces[i]),
+				  piece_size(part, pieces[i]));
 	}
-	pfree(changed);
-	return nbuffers;
+	memcpy(edit->first_piece, edit->copy, TG_PAGE_CONTENT);
+	GenericXLogFinish(edit->xlog);
+	for (int i = 0; i < n; i++)
+		UnlockReleaseBuffer(buffers[i]);
+}
+
+/*
+ * Write pieces in a WAL record of whole pages, which holds more of them.  The
+ * first piece is 0, if it is among them.
+ */
+static void
+write_whole(TgEdit *edit, const int *pieces, int n)
+{
+	Relation	index = edit->index;
+	const TgPart *part = &edit->layout->list;
+	Buffer		buffers[TG_WHOLE_PAGES];
+
+	for (int i = 0; i < n; i++)
+		buffers[i] = pieces[i] == 0 ? edit->buffer :
+			lock_piece(edit, pieces[i]);
+	XLogEnsureRecordSpace(n - 1, 0);
+
+	START_CRIT_SECTION();
+	for (int i = 0; i < n; i++)
+	{
+		put_bytes(BufferGetPage(buffers[i]), MAXALIGN(SizeOfPageHeaderData),
+				  piece_bytes(edit->copy, pieces[i]),
+				  piece_size(part, pieces[i]));
+		MarkBufferDirty(buffers[i]);
+	}
+	if (RelationNeedsWAL(index) && RelationGetRelid(index) != unlogged)
+	{
+		XLogRecPtr	end;
+
+		XLogBeginInsert();
+		for (int i = 0; i < n; i++)
+			XLogRegisterBuffer(i, buffers[i],
+							   REGBUF_FORCE_IMAGE | REGBUF_STANDARD);
+		end = XLogInsert(RM_XLOG_ID, XLOG_FPI);
+		for (int i = 0; i < n; i++)
+			PageSetLSN(BufferGetPage(buffers[i]), end);
+	}
+	END_CRIT_SECTION();
+
+	for (int i = 0; i < n; i++)
+		if (pieces[i] > 0)
+			UnlockReleaseBuffer(buffers[i]);
+}
+
+/*
+ * Write those pieces that have changed, and the first one: if possible, in one
+ * WAL record; else in several, the first piece, which says how long the list is,
+ * in the last of them.
+ */
+static void
+finish_pieces(TgEdit *edit)
+{
+	int		   *pieces = palloc(sizeof(int) * edit->layout->list.pages_each);
+	int			n = changed_pieces(edit, pieces);
+
+	if (n < MAX_GENERIC_XLOG_PAGES)
+		finish_by_deltas(edit, pieces, n);
+	else
+	{
+		GenericXLogAbort(edit->xlog);
+		for (pieces[n++] = 0; n > TG_WHOLE_PAGES; n -= TG_WHOLE_PAGES)
+		{
+			write_whole(edit, pieces, TG_WHOLE_PAGES);
+			pieces += TG_WHOLE_PAGES;
+		}
+		write_whole(edit, pieces, n);
+	}
 }
 
 void
 tg_edit_finish(TgEdit *edit)
 {
-	Buffer		buffers[MAX_GENERIC_XLOG_PAGES];
-	int			nbuffers = 0;
-
 	if (edit->copy)
 	{
-		nbuffers = put_pieces(edit, buffers);
-		memcpy(edit->first_piece, edit->copy, TG_PAGE_CONTENT);
+		finish_pieces(edit);
 		pfree(edit->copy);
 	}
-	GenericXLogFinish(edit->xlog);
-	while (nbuffers > 0)
-		UnlockReleaseBuffer(buffers[--nbuffers]);
+	else
+		GenericXLogFinish(edit->xlog);
 	UnlockReleaseBuffer(edit->buffer);
 }
 

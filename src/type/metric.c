@@ -441,10 +441,24 @@ distance_error(const TgQuery *query, TgStored stored, double distance)
 		case TG_METRIC_HAMMING:
 			return 0;
 		case TG_METRIC_L1:
+			/* A vector's L1 norm is at most sqrt(dims) times that of L2. */
 			return sqrt(query->geometry->dims) * stored.error +
 				query->slack * distance;
 	}
 	return INFINITY;			/* keep compiler quiet */
+}
+
+/*
+ * Inner product: what tg_embed() multiplies a vector by.  The key must be of
+ * what is in the inner space, as estimates of a vertex's neighbours start from
+ * it: else those of a vector that was cut would all look too near.
+ */
+static double
+shortening(const TgGeometry *geometry, float norm2)
+{
+	double		max_norm = geometry->max_norm;
+
+	return norm2 > max_norm * max_norm ? max_norm / sqrt(norm2) : 1.0;
 }
 
 float
@@ -465,7 +479,8 @@ tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
 			break;
 		case TG_METRIC_IP:
 			key = 2 * ((double) geometry->max_norm * geometry->max_norm +
-					   query->scale * *distance);
+					   query->scale * *distance *
+					   shortening(geometry, stored.norm2));
 			break;
 		case TG_METRIC_COSINE:
 			key = 2 * *distance;

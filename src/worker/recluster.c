@@ -18,7 +18,7 @@
  * Should the slot have been freed and reused meanwhile for a vertex with the
  * very same neighbours, then theirs is what was ordered: no harm either.
  *
- * A list part that spans more pages than a WAL record covers is left alone: a
+ * A list part that spans more pages than a WAL record holds is left alone: a
  * crash between two records would lose neighbours.
  *
  *-------------------------------------------------------------------------
@@ -94,7 +94,7 @@ bool
 tg_layout_has_divisions(const TgLayout *layout)
 {
 	return layout->guide != TG_GUIDE_NONE &&
-		layout->list.pages_each <= MAX_GENERIC_XLOG_PAGES;
+		layout->list.pages_each <= TG_WHOLE_PAGES;
 }
 
 /*

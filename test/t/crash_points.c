@@ -29,16 +29,18 @@
 
 extern XLogRecPtr __real_GenericXLogFinish(GenericXLogState *state);
 extern XLogRecPtr __wrap_GenericXLogFinish(GenericXLogState *state);
+extern XLogRecPtr __real_XLogInsert(RmgrId rmid, uint8 info);
+extern XLogRecPtr __wrap_XLogInsert(RmgrId rmid, uint8 info);
 extern void __real_log_newpage_range(Relation rel, ForkNumber fork,
 									 BlockNumber start, BlockNumber end,
 									 bool page_std);
 extern void __wrap_log_newpage_range(Relation rel, ForkNumber fork,
 									 BlockNumber start, BlockNumber end,
 									 bool page_std);
-extern TgVertexId __real_tg_bulk_add(TgBulk *bulk, const char *list,
-									 const char *vector);
-extern TgVertexId __wrap_tg_bulk_add(TgBulk *bulk, const char *list,
-									 const char *vector);
+extern void __real_tg_bulk_put(TgBulk *bulk, uint64 slot, const char *list,
+							   const char *vector);
+extern void __wrap_tg_bulk_put(TgBulk *bulk, uint64 slot, const char *list,
+							   const char *vector);
 
 static void
 count_point(const char *path, int passed)
@@ -83,6 +85,15 @@ __wrap_GenericXLogFinish(GenericXLogState *state)
 	return end;
 }
 
+XLogRecPtr
+__wrap_XLogInsert(RmgrId rmid, uint8 info)
+{
+	XLogRecPtr	end = __real_XLogInsert(rmid, info);
+
+	pass_point();
+	return end;
+}
+
 void
 __wrap_log_newpage_range(Relation rel, ForkNumber fork, BlockNumber start,
 						 BlockNumber end, bool page_std)
@@ -92,11 +103,10 @@ __wrap_log_newpage_range(Relation rel, ForkNumber fork, BlockNumber start,
 	pass_point();
 }
 
-TgVertexId
-__wrap_tg_bulk_add(TgBulk *bulk, const char *list, const char *vector)
+void
+__wrap_tg_bulk_put(TgBulk *bulk, uint64 slot, const char *list,
+				   const char *vector)
 {
-	TgVertexId	id = __real_tg_bulk_add(bulk, list, vector);
-
+	__real_tg_bulk_put(bulk, slot, list, vector);
 	pass_point();
-	return id;
 }
