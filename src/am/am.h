@@ -17,6 +17,7 @@
 
 #include "graph/prune.h"
 #include "page/page.h"
+#include "tune/curve.h"
 
 #if PG_VERSION_NUM >= 180000
 #define tg_vacuum_delay_point()		vacuum_delay_point(false)
@@ -54,15 +55,40 @@ typedef struct TgOptions
 	double		kdtree_interval;
 	int			bits;			/* TG_BITS_AUTO: by dimensions */
 	int			dimensions;		/* 0: those of the first row */
-	int			ef_search;		/* 0: togg.ef_search */
+	int			ef_search;		/* 0: by recall, or togg.ef_search */
+	double		target_recall;	/* 0: togg.target_recall */
 } TgOptions;
 
 extern int	tg_ef_search;
+extern double tg_target_recall;	/* 0: none */
 extern int	tg_routing;			/* TgRouting */
 extern int	tg_stage1_width;
 
 extern void tg_options_init(void);
 extern bytea *tg_amoptions(Datum reloptions, bool validate);
+
+/*
+ * How the searches of a scan go.
+ */
+typedef struct TgSearchSettings
+{
+	TgRouting	routing;
+	int			stage1_width;
+	int			ef;				/* of the first pool */
+	double		recall;			/* wanted; 0: what ef gives */
+	TgCurve		curve;			/* of the index, if a recall is wanted */
+} TgSearchSettings;
+
+/*
+ * The settings in force for an index: its option ef_search comes before its
+ * option target_recall, that before togg.target_recall, and that before
+ * togg.ef_search.
+ */
+extern TgSearchSettings tg_search_settings(Relation index,
+										   const TgMetaPage *meta);
+
+/* How many rows may be returned from a pool of this ef, before it grows. */
+extern int64 tg_settings_rows(const TgSearchSettings *settings, int64 ef);
 
 /* Options of an index, defaults filled in. */
 extern TgOptions tg_options_get(Relation index);
@@ -169,6 +195,22 @@ extern void tg_amrescan(IndexScanDesc scan, ScanKey keys, int nkeys,
 						ScanKey orderbys, int norderbys);
 extern bool tg_amgettuple(IndexScanDesc scan, ScanDirection dir);
 extern void tg_amendscan(IndexScanDesc scan);
+
+/*
+ * For who measures: search by these settings, and as if a vertex were not in
+ * the index (TG_INVALID_VERTEX: none is left out), until told otherwise.
+ */
+extern void tg_scan_set(IndexScanDesc scan, const TgSearchSettings *settings,
+						TgVertexId held_out);
+
+/*
+ * Search for a vector that can be ranked, in an index with vertices, without
+ * asking for rows, nor for a snapshot: receives the distances of the nearest
+ * vertices found, at most max of them, as tg_query_least() has them.  Returns
+ * how many.
+ */
+extern int	tg_scan_probe(IndexScanDesc scan, TgSpan span, double *distances,
+						  int max);
 
 /* ---------- vacuum.c ---------- */
 

@@ -17,6 +17,7 @@
 #include "worker/worker.h"
 
 int			tg_ef_search = TG_DEFAULT_EF_SEARCH;
+double		tg_target_recall = 0;
 int			tg_routing = TG_ROUTING_TWO_STAGE;
 int			tg_stage1_width = TG_DEFAULT_STAGE1_WIDTH;
 
@@ -108,8 +109,11 @@ tg_options_init(void)
 					  "Dimensions of the column's vectors (0: those of the first row)",
 					  0, 0, TG_MAX_DIMS, AccessExclusiveLock);
 	add_int_reloption(option_kind, "ef_search",
-					  "Size of the candidate pool of a search (0: togg.ef_search)",
+					  "Size of the candidate pool of a search (0: by target_recall or togg.ef_search)",
 					  0, 0, TG_MAX_EF_SEARCH, ShareUpdateExclusiveLock);
+	add_real_reloption(option_kind, "target_recall",
+					   "Share of the nearest rows that a search is to find (0: togg.target_recall)",
+					   0.0, 0.0, TG_MAX_RECALL, ShareUpdateExclusiveLock);
 
 	DefineCustomIntVariable("togg.ef_search",
 							"Size of the candidate pool of a search.",
@@ -118,6 +122,13 @@ tg_options_init(void)
 							&tg_ef_search,
 							TG_DEFAULT_EF_SEARCH, 1, TG_MAX_EF_SEARCH,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable("togg.target_recall",
+							 "Share of the nearest rows that a search is to find.",
+							 "The pool is as large as the index has learnt that it must be; "
+							 "0 stands for as large as togg.ef_search.",
+							 &tg_target_recall,
+							 0.0, 0.0, TG_MAX_RECALL,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("togg.routing",
 							 "How searches route through the graph.",
 							 "two_stage: guided far from the query, greedy near it; "
@@ -164,6 +175,7 @@ tg_amoptions(Datum reloptions, bool validate)
 		{"bits", RELOPT_TYPE_INT, offsetof(TgOptions, bits)},
 		{"dimensions", RELOPT_TYPE_INT, offsetof(TgOptions, dimensions)},
 		{"ef_search", RELOPT_TYPE_INT, offsetof(TgOptions, ef_search)},
+		{"target_recall", RELOPT_TYPE_REAL, offsetof(TgOptions, target_recall)},
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, option_kind,

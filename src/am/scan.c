@@ -45,9 +45,6 @@
 
 #include "am/stats.h"
 
-/* Rows are returned from the nearest two thirds of a pool. */
-#define POOL_SHARE(ef)		(((ef) * 2 + 2) / 3)
-
 /* A sweep reads pages in order: as costly as a pool of this share of rows. */
 #define SWEEP_SHARE			8
 
@@ -85,7 +82,10 @@ typedef struct TgScanState
 	ScanGraph	graph;
 	TgGeometry	geometry;
 	TgScoreTable table;
+	TgSearchSettings settings;
+	bool		forced;			/* settings are the caller's, tg_scan_set() */
 	int			ef;
+	int64		share;			/* results to be taken from a pool of this ef */
 	int64		taken;			/* results taken from the search */
 	Tuplesortstate *sort;		/* of the sweep */
 	TupleTableSlot *sort_slot;
@@ -347,8 +347,10 @@ find_entry(TgScanState *state, const TgIndex *info)
 		tg_search_run(state->search);
 
 		/* The vertex that the layer above led to may have gone. */
-		entry = tg_search_next(state->search, &nearest) ?
-			(TgVertexId) nearest.payload : tg_index_root(info, layer - 1);
+		entry = tg_index_root(info, layer - 1);
+		if (tg_search_next(state->search, &nearest) &&
+			(TgVertexId) nearest.payload != state->search->held_out)
+			entry = (TgVertexId) nearest.payload;
 	}
 	state->graph.layer = 0;
 	return entry;
@@ -362,8 +364,7 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 			 const TgOpclass *opclass, TgSpan span)
 {
 	TgScanState  *state = scan->opaque;
-	TgOptions	options = tg_options_get(scan->indexRelation);
-	TgSearchParams params = {tg_routing, tg_stage1_width, 0};
+	TgSearchParams params;
 	TgVertexId	entry;
 	int			dims = info->geometry.inner_dims;
 	float	   *inner = palloc(sizeof(float) * dims);
@@ -384,13 +385,61 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 	state->graph.reader.graph.query = inner;
 
 	entry = find_entry(state, info);
-	params.ef = state->ef =
-		options.ef_search > 0 ? options.ef_search : tg_ef_search;
+	if (!state->forced)
+		state->settings = tg_search_settings(scan->indexRelation, &info->meta);
+	params.routing = state->settings.routing;
+	params.stage1_width = state->settings.stage1_width;
+	params.ef = state->ef = state->settings.ef;
+	state->share = tg_settings_rows(&state->settings, state->ef);
 	tg_search_begin(state->search, &state->graph.reader.graph, &state->table,
 					params);
 	tg_search_add_entry(state->search, entry);
 	tg_search_run(state->search);
 	state->phase = PHASE_GRAPH;
+}
+
+/*
+ * Get ready for a query, whatever it is.
+ */
+static void
+init_graph(TgScanState *state, Relation index, const TgIndex *info)
+{
+	memset(&state->search->stats, 0, sizeof(TgSearchStats));
+	if (info->meta.dims == 0)
+		return;
+	tg_reader_init(&state->graph.reader, index, &info->layout);
+	state->graph.reader.graph.distance = scan_distance;
+}
+
+void
+tg_scan_set(IndexScanDesc scan, const TgSearchSettings *settings,
+			TgVertexId held_out)
+{
+	TgScanState *state = scan->opaque;
+
+	state->settings = *settings;
+	state->forced = true;
+	state->search->held_out = held_out;
+}
+
+int
+tg_scan_probe(IndexScanDesc scan, TgSpan span, double *distances, int max)
+{
+	TgScanState *state = scan->opaque;
+	const TgIndex *info = tg_index_get(scan->indexRelation);
+	MemoryContext old;
+	TgResult	result;
+	int			n = 0;
+
+	tg_amrescan(scan, NULL, 0, NULL, 0);
+	old = MemoryContextSwitchTo(state->context);
+	state->rows = 0;
+	init_graph(state, scan->indexRelation, info);
+	start_search(scan, info, tg_opclass_get(scan->indexRelation), span);
+	while (n < max && tg_search_next(state->search, &result))
+		distances[n++] = result.distance;
+	MemoryContextSwitchTo(old);
+	return n;
 }
 
 /*
@@ -433,12 +482,7 @@ start_query(IndexScanDesc scan)
 	state->upper = -INFINITY;
 
 	info = tg_index_get(index);
-	memset(&state->search->stats, 0, sizeof(TgSearchStats));
-	if (info->meta.dims > 0)
-	{
-		tg_reader_init(&state->graph.reader, index, &info->layout);
-		state->graph.reader.graph.distance = scan_distance;
-	}
+	init_graph(state, index, info);
 
 	if (scan->numberOfOrderBys > 0 &&
 		!(scan->orderByData[0].sk_flags & SK_ISNULL))
@@ -635,12 +679,13 @@ next_of_graph(IndexScanDesc scan)
 	 * Before a row would come from the pool's far end, make it larger; also
 	 * where there is none left because most of the pool is dead.
 	 */
-	while (state->taken >= POOL_SHARE(state->ef) ||
+	while (state->taken >= state->share ||
 		   tg_search_peek(search) == NULL)
 	{
 		if (!may_widen(scan, (int64) state->ef * 2))
 			return false;
 		state->ef *= 2;
+		state->share = tg_settings_rows(&state->settings, state->ef);
 		tg_search_widen(search, state->ef);
 	}
 	tg_search_next(search, &result);

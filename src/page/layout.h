@@ -54,6 +54,7 @@
 #include "storage/itemptr.h"
 
 #include "graph/search.h"
+#include "tune/curve.h"
 #include "type/type.h"
 
 #define TG_METAPAGE_BLKNO	0
@@ -219,6 +220,12 @@ typedef struct TgMetaPage
 	uint64		clustered;		/* lists so far */
 	int64		cluster_time;	/* TimestampTz of the last run's end; 0: never */
 	int64		cluster_asked;	/* when a worker was last asked for */
+
+	/* Calibration: see src/tune/calibrate.h. */
+	TgCurve		curve;
+	uint64		calibrated;		/* vertices there were */
+	uint64		changed;		/* that came or died since, about */
+	int64		calibrate_time; /* TimestampTz; 0: never */
 } TgMetaPage;
 
 #define TgPageGetMeta(page)		((TgMetaPage *) PageGetContents(page))

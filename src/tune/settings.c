@@ -1,0 +1,60 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.c
+ *	  How the searches of an index go: what options, settings and calibration
+ *	  come to.
+ *
+ * Options of an index come before settings of a session, since who made the
+ * index knows it; and at either place an ef comes before a recall, since it is
+ * more definite, but togg.ef_search after togg.target_recall, since it always
+ * has a value:
+ *
+ *		option ef_search, option target_recall, togg.target_recall,
+ *		togg.ef_search
+ *
+ * A scan is not told the LIMIT.  To reach a recall it begins with a pool for as
+ * many rows as people mostly ask for, the lowest rank of the curve, and if more
+ * are taken, goes on with a larger one: each row comes from a pool that the
+ * curve says is large enough for its rank.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "am/am.h"
+
+/* Without a recall to reach, rows come from the nearest two thirds of a pool. */
+#define POOL_SHARE(ef)		(((ef) * 2 + 2) / 3)
+
+TgSearchSettings
+tg_search_settings(Relation index, const TgMetaPage *meta)
+{
+	TgOptions	options = tg_options_get(index);
+	TgSearchSettings settings = {0};
+
+	settings.routing = tg_routing;
+	settings.stage1_width = tg_stage1_width;
+	if (options.ef_search == 0)
+		settings.recall = options.target_recall > 0 ?
+			options.target_recall : tg_target_recall;
+	if (settings.recall > 0)
+	{
+		int			ef;
+
+		settings.curve = tg_curve_is_known(&meta->curve) ?
+			meta->curve : tg_curve_assumed;
+		ef = tg_curve_ef(&settings.curve, settings.recall, tg_curve_ranks[0]);
+		settings.ef = Max(1, Min(ef, TG_MAX_EF_SEARCH));
+	}
+	else
+		settings.ef = options.ef_search > 0 ? options.ef_search : tg_ef_search;
+	return settings;
+}
+
+int64
+tg_settings_rows(const TgSearchSettings *settings, int64 ef)
+{
+	if (settings->recall > 0)
+		return tg_curve_rows(&settings->curve, settings->recall, ef);
+	return POOL_SHARE(ef);
+}
