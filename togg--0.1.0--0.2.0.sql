@@ -32,3 +32,33 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION togg_recall(regclass, integer, integer, text, integer[]) IS
 'recall of a togg index, and what its searches cost';
+
+-- What an index has learnt about how large a pool takes which recall
+
+CREATE FUNCTION togg_calibrate(index regclass)
+RETURNS void
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION togg_calibrate(regclass) IS
+'learn again how large a pool a togg index needs for a recall';
+
+-- One row for each of two ranks k (10 and 100 rows) and some recalls: the ef
+-- that finds the first k rows with that recall.  On the whole of it: when, of
+-- how many vertices, how many have come or died since, about, and whether that
+-- is enough to calibrate again.  No rows: nothing was learnt.
+
+CREATE FUNCTION togg_calibration(index regclass)
+RETURNS TABLE (
+	k integer,
+	recall double precision,
+	ef integer,
+	calibrated timestamp with time zone,
+	vertices bigint,
+	changed bigint,
+	stale boolean)
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION togg_calibration(regclass) IS
+'how large a pool a togg index needs for a recall, as far as it has learnt';

@@ -87,8 +87,12 @@ typedef struct TgSearchSettings
 extern TgSearchSettings tg_search_settings(Relation index,
 										   const TgMetaPage *meta);
 
-/* How many rows may be returned from a pool of this ef, before it grows. */
+/*
+ * How many rows may be returned from a pool of this ef before it grows, and to
+ * which ef it grows then.
+ */
 extern int64 tg_settings_rows(const TgSearchSettings *settings, int64 ef);
+extern int64 tg_settings_next(const TgSearchSettings *settings, int64 ef);
 
 /* Options of an index, defaults filled in. */
 extern TgOptions tg_options_get(Relation index);

@@ -34,6 +34,7 @@
 
 #include "graph/cluster.h"
 #include "graph/construct.h"
+#include "tune/tune.h"
 #include "worker/worker.h"
 
 #if PG_VERSION_NUM < 150000
@@ -180,6 +181,8 @@ tg_ambuildphasename(int64 phase)
 			return "inserting tuples";
 		case TG_PHASE_CLUSTER:
 			return "clustering neighbour lists";
+		case TG_PHASE_CALIBRATE:
+			return "calibrating";
 	}
 	return NULL;
 }
@@ -888,6 +891,10 @@ tg_ambuild(Relation heap, Relation index, IndexInfo *indexInfo)
 		MemoryContextSwitchTo(old);
 	}
 	result->index_tuples = state.rows;
+
+	begin_phase(&state, TG_PHASE_CALIBRATE, 0);
+	tg_calibrate(index);
+	forget_cached(index);
 	begin_phase(&state, PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE, 0);
 
 	MemoryContextDelete(state.context);

@@ -438,6 +438,8 @@ tg_scan_probe(IndexScanDesc scan, TgSpan span, double *distances, int max)
 	start_search(scan, info, tg_opclass_get(scan->indexRelation), span);
 	while (n < max && tg_search_next(state->search, &result))
 		distances[n++] = result.distance;
+	state->past = tg_scan_stats(scan);
+	state->phase = PHASE_START;
 	MemoryContextSwitchTo(old);
 	return n;
 }
@@ -682,9 +684,11 @@ next_of_graph(IndexScanDesc scan)
 	while (state->taken >= state->share ||
 		   tg_search_peek(search) == NULL)
 	{
-		if (!may_widen(scan, (int64) state->ef * 2))
+		int64		ef = tg_settings_next(&state->settings, state->ef);
+
+		if (!may_widen(scan, ef))
 			return false;
-		state->ef *= 2;
+		state->ef = (int) ef;
 		state->share = tg_settings_rows(&state->settings, state->ef);
 		tg_search_widen(search, state->ef);
 	}

@@ -27,6 +27,9 @@ const TgCurve tg_curve_assumed =
 /* Less than this cannot be told from nothing. */
 #define LEAST_MISSED		1e-5
 
+/* What rounding adds to a whole number must not make it the next. */
+#define ROUND_UP(ef)		ceil((ef) - 1e-6)
+
 /* A curve is continued beyond what was measured by this factor at most. */
 #define MAX_CONTINUED		4.0
 
@@ -81,7 +84,7 @@ tg_curve_fit(TgCurve *curve, int rank, const int *ef, const double *recall,
 	}
 	for (int i = 0; i < TG_CURVE_POINTS; i++)
 		curve->ef[rank][i] = (uint32)
-			ceil(interpolate(rising_ef, rising_recall, count,
+			ROUND_UP(interpolate(rising_ef, rising_recall, count,
 							 tg_curve_recalls[i]));
 	tg_free(rising_ef);
 	tg_free(rising_recall);
@@ -118,10 +121,10 @@ tg_curve_ef(const TgCurve *curve, double recall, double k)
 	double		high = rank_ef(curve, 1, recall);
 
 	if (k <= tg_curve_ranks[0])
-		return (int) ceil(low);
+		return (int) ROUND_UP(low);
 	if (k >= tg_curve_ranks[1])
-		return (int) ceil(high * k / tg_curve_ranks[1]);
-	return (int) ceil(exp(line(log(tg_curve_ranks[0]), log(low),
+		return (int) ROUND_UP(high * k / tg_curve_ranks[1]);
+	return (int) ROUND_UP(exp(line(log(tg_curve_ranks[0]), log(low),
 							   log(tg_curve_ranks[1]), log(high), log(k))));
 }
 

@@ -32,4 +32,34 @@ extern void tg_sampler_begin(TgSampler *sampler, TgReader *reader,
 /* The next vertex; false if there is none. */
 extern bool tg_sampler_next(TgSampler *sampler, TgVertexId *id);
 
+/* ---------- calibrate.c: how large a pool takes which recall ---------- */
+
+/* A calibration is stale when one in so many vertices came or died since. */
+#define TG_CHANGED_SHARE	2
+
+/* Fewer changes than this are not worth a process. */
+#define TG_MIN_CHANGED		1024
+
+/* What pg_stat_progress_create_index shows, besides the phases of a build. */
+#define TG_PHASE_CALIBRATE	33
+
+/* Calibrate an index; the metapage receives what is learnt. */
+extern void tg_calibrate(Relation index);
+
+/* Have so many vertices come and gone that it should be done again? */
+extern bool tg_calibration_is_due(const TgMetaPage *meta);
+
+/*
+ * The same bit by bit.  The index may be closed between two calls of
+ * tg_calibration_run(), which ends when all is done, or when pause() is true
+ * (NULL: never), and returns whether all is done.  No buffer is locked while
+ * pause() runs.  All memory is in the context current at the beginning.
+ */
+typedef struct TgCalibration TgCalibration;
+
+extern TgCalibration *tg_calibration_begin(Relation index);
+extern bool tg_calibration_run(TgCalibration *calibration, Relation index,
+							   bool (*pause) (Relation index));
+extern void tg_calibration_end(TgCalibration *calibration);
+
 #endif							/* TOGG_TUNE_H */
