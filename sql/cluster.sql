@@ -58,7 +58,7 @@ RESET vacuum_cost_delay;
 DROP VIEW state;
 CREATE FUNCTION try(opclass text, options text)
 RETURNS TABLE (many boolean, again bigint, stale bigint, first text, findings bigint)
-LANGUAGE plpgsql AS
+LANGUAGE plpgsql SET togg.ef_search = 100 AS
 $$
 BEGIN
 	CREATE TEMP TABLE new AS TABLE items;

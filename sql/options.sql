@@ -20,7 +20,7 @@ FROM pg_settings WHERE name LIKE 'togg.%' ORDER BY name COLLATE "C";
 -- Options of the graph
 CREATE FUNCTION try(options text)
 RETURNS TABLE (degree int, bits int, graph text, guide text, first text, every text, findings bigint)
-LANGUAGE plpgsql AS
+LANGUAGE plpgsql SET togg.ef_search = 100 AS
 $$
 BEGIN
 	EXECUTE format('CREATE INDEX items_v ON items USING togg (v) WITH (%s)', options);

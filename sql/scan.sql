@@ -35,9 +35,9 @@ RESET togg.ef_search;
 
 -- What the last scan did
 SELECT id FROM line ORDER BY v <-> '{500.25,0}' LIMIT 3;
-SELECT rows, hops >= 64 AS hops, pages > 0 AS pages, distances > 0 AS distances,
+SELECT rows, hops >= 40 AS hops, pages > 0 AS pages, distances > 0 AS distances,
 	   estimates > 0 AS estimates, widenings, sweep FROM togg_last_scan();
-SELECT count(*) FROM (SELECT id FROM line ORDER BY v <-> '{500.25,0}' LIMIT 150) s;
+SELECT count(*) FROM (SELECT id FROM line ORDER BY v <-> '{500.25,0}' LIMIT 100) s;
 SELECT rows, widenings > 0 AS widened, sweep FROM togg_last_scan();
 SELECT count(*) FROM (SELECT id FROM line ORDER BY v <-> '{500.25,0}') s;
 SELECT rows, sweep FROM togg_last_scan();

@@ -37,7 +37,7 @@
 #define TG_MIN_EF_CONSTRUCTION		4
 #define TG_DEFAULT_CLUSTERS			3
 #define TG_DEFAULT_KDTREE_INTERVAL	100.0
-#define TG_DEFAULT_EF_SEARCH		64
+#define TG_DEFAULT_EF_SEARCH		40
 #define TG_MAX_EF_SEARCH			1000000
 
 /* Without the option bits, codes have two bits up to this many dimensions. */
@@ -88,11 +88,13 @@ extern TgSearchSettings tg_search_settings(Relation index,
 										   const TgMetaPage *meta);
 
 /*
- * How many rows may be returned from a pool of this ef before it grows, and to
- * which ef it grows then.
+ * How many rows may be returned from a pool of this ef that was expanded to this
+ * depth, and to which ef it grows when more are wanted.
  */
-extern int64 tg_settings_rows(const TgSearchSettings *settings, int64 ef);
-extern int64 tg_settings_next(const TgSearchSettings *settings, int64 ef);
+extern int64 tg_settings_rows(const TgSearchSettings *settings, int ef,
+							  int depth);
+extern int64 tg_settings_next(const TgSearchSettings *settings, int ef,
+							  int64 rows);
 
 /* Options of an index, defaults filled in. */
 extern TgOptions tg_options_get(Relation index);

@@ -7,7 +7,7 @@
  * more on the way there, a number that grows with the logarithm of the rows.
  * Each costs the pages of one slot and the scoring of its list:
  *
- *		hops		= Min(vertices, ef + log2(vertices))
+ *		hops		= Min(vertices, POOL_GROWTH * ef + log2(vertices))
  *		hop_cost	= page accesses of a slot * page_cost
  *					  + degree * cpu_operator_cost / CODES_PER_OPERATOR
  *		startup		= hops * hop_cost
@@ -37,6 +37,9 @@
 #include "optimizer/optimizer.h"
 #include "utils/selfuncs.h"
 #include "utils/spccache.h"
+
+/* To how many times ef a pool grows, about: see TG_POOL_SLACK. */
+#define POOL_GROWTH				1.5
 
 /* Codes scored in about the time of one operator. */
 #define CODES_PER_OPERATOR		8
@@ -83,7 +86,7 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	get_tablespace_page_costs(info->reltablespace, &random_page_cost, NULL);
 	hop_cost += hop_slots * slot_pages *
 		(CACHED_PAGE_COST * seq_page_cost + uncached * random_page_cost);
-	hops = Min(rows, ef + log2(rows + 1));
+	hops = Min(rows, POOL_GROWTH * ef + log2(rows + 1));
 
 	*startup_cost = hops * hop_cost;
 	*total_cost = *startup_cost +

@@ -118,7 +118,8 @@ tg_options_init(void)
 	DefineCustomIntVariable("togg.ef_search",
 							"Size of the candidate pool of a search.",
 							"A larger pool gives better recall and takes longer. "
-							"It grows by itself when more rows are read than it holds.",
+							"It holds up to four times as many that are about as near, "
+							"and grows by itself when more rows are read than it holds.",
 							&tg_ef_search,
 							TG_DEFAULT_EF_SEARCH, 1, TG_MAX_EF_SEARCH,
 							PGC_USERSET, 0, NULL, NULL, NULL);

@@ -85,7 +85,7 @@ typedef struct TgScanState
 	TgSearchSettings settings;
 	bool		forced;			/* settings are the caller's, tg_scan_set() */
 	int			ef;
-	int64		share;			/* results to be taken from a pool of this ef */
+	int64		share;			/* results to be taken before it grows */
 	int64		taken;			/* results taken from the search */
 	Tuplesortstate *sort;		/* of the sweep */
 	TupleTableSlot *sort_slot;
@@ -333,7 +333,7 @@ tg_amendscan(IndexScanDesc scan)
 static TgVertexId
 find_entry(TgScanState *state, const TgIndex *info)
 {
-	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1};
+	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1, 1};
 	int			layer = tg_index_layers(info) - 1;
 	TgVertexId	entry = tg_index_root(info, layer);
 	TgResult	nearest;
@@ -389,12 +389,14 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 		state->settings = tg_search_settings(scan->indexRelation, &info->meta);
 	params.routing = state->settings.routing;
 	params.stage1_width = state->settings.stage1_width;
+	params.growth = TG_POOL_GROWTH;
 	params.ef = state->ef = state->settings.ef;
-	state->share = tg_settings_rows(&state->settings, state->ef);
 	tg_search_begin(state->search, &state->graph.reader.graph, &state->table,
 					params);
 	tg_search_add_entry(state->search, entry);
 	tg_search_run(state->search);
+	state->share = tg_settings_rows(&state->settings, state->ef,
+									tg_search_depth(state->search));
 	state->phase = PHASE_GRAPH;
 }
 
@@ -567,14 +569,15 @@ may_widen(IndexScanDesc scan, int64 ef)
 {
 	TgScanState  *state = scan->opaque;
 	const TgSearch *search = state->search;
-	int64		room = ef + (search->room - search->ef);
+	int64		reserve = search->room - search->width;
 	double		slots = (double) RelationGetNumberOfBlocks(scan->indexRelation) *
 		state->graph.reader.layout.stripe_slots /
 		state->graph.reader.layout.stripe_pages;
 
-	return search->expanded.n >= search->width &&
-		room <= slots / SWEEP_SHARE &&
-		tg_search_memory(room) <= (Size) work_mem * 1024;
+	return search->expanded.n >= search->sure &&
+		ef + reserve <= slots / SWEEP_SHARE &&
+		tg_search_memory(ef * search->growth + reserve) <=
+		(Size) work_mem * 1024;
 }
 
 /* Columns of the sweep's sort. */
@@ -650,7 +653,7 @@ start_sweep(IndexScanDesc scan)
 		tg_search_index_expanded(state->search);
 	else
 		tg_search_begin(state->search, &state->graph.reader.graph, NULL,
-						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1});
+						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1, 1});
 	tg_slot_scan_begin(&slots, scan->indexRelation,
 					   &state->graph.reader.layout);
 	while (tg_slot_scan_next(&slots, &id))
@@ -684,13 +687,14 @@ next_of_graph(IndexScanDesc scan)
 	while (state->taken >= state->share ||
 		   tg_search_peek(search) == NULL)
 	{
-		int64		ef = tg_settings_next(&state->settings, state->ef);
+		int64		ef = tg_settings_next(&state->settings, state->ef, state->share);
 
 		if (!may_widen(scan, ef))
 			return false;
 		state->ef = (int) ef;
-		state->share = tg_settings_rows(&state->settings, state->ef);
 		tg_search_widen(search, state->ef);
+		state->share = tg_settings_rows(&state->settings, state->ef,
+										tg_search_depth(search));
 	}
 	tg_search_next(search, &result);
 	state->taken++;

@@ -112,14 +112,15 @@ tg_search_destroy(TgSearch *search)
 }
 
 Size
-tg_search_memory(int ef)
+tg_search_memory(int candidates)
 {
 	/*
 	 * Of each expansion a few neighbours enter the pool and the visited set,
 	 * which is at most half full.
 	 */
-	return (Size) ef * (sizeof(TgCandidate) + sizeof(TgResult) +
-						sizeof(TgKeyed) + 4 * 2 * 2 * sizeof(uint64));
+	return (Size) candidates *
+		(sizeof(TgCandidate) + sizeof(TgResult) + sizeof(TgKeyed) +
+		 4 * 2 * 2 * sizeof(uint64));
 }
 
 static void
@@ -247,8 +248,9 @@ pool_set_room(TgSearch *search)
 	int			more = (int) Min((int64) search->nrowless,
 								 (int64) search->ef * ROWLESS_SHARE);
 
-	search->width = search->ef + more;
-	search->room = search->ef + more * ROWLESS_RESERVE;
+	search->sure = search->ef + more;
+	search->width = search->ef * search->growth + more;
+	search->room = search->ef * search->growth + more * ROWLESS_RESERVE;
 }
 
 static void
@@ -261,12 +263,32 @@ pool_reserve(TgSearch *search, int capacity)
 	search->pool_capacity = capacity;
 }
 
-/* What an estimate must be below to enter the pool. */
+/*
+ * Up to which key candidates are to be expanded, of a pool that has those sure
+ * to be.
+ */
+static inline float
+pool_slack(const TgSearch *search)
+{
+	const TgCandidate *pool = search->pool;
+
+	return Max(pool[search->sure - 1].key,
+			   TG_POOL_SLACK * pool[(search->sure - 1) / 2].key);
+}
+
+/*
+ * What an estimate must be below to enter the pool.  Candidates to take the
+ * place of vertices without rows may be beyond the slack.
+ */
 static inline float
 pool_limit(const TgSearch *search)
 {
-	return search->pool_size < search->room ?
+	float		limit = search->pool_size < search->room ?
 		INFINITY : search->pool[search->pool_size - 1].key;
+
+	if (search->pool_size < search->sure || search->nrowless > 0)
+		return limit;
+	return Min(limit, pool_slack(search));
 }
 
 /*
@@ -373,7 +395,7 @@ void
 tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 				TgSearchParams params)
 {
-	Assert(params.ef > 0);
+	Assert(params.ef > 0 && params.growth > 0);
 
 	search->graph = graph;
 	search->table = table;
@@ -386,6 +408,7 @@ tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 	search->left_out.n = 0;
 	search->nrowless = 0;
 	search->ef = params.ef;
+	search->growth = params.growth;
 	pool_set_room(search);
 	pool_reserve(search, search->room);
 	if (graph->shape.codes_size == 0 && search->visited_keys == NULL)
@@ -544,7 +567,9 @@ advance(TgSearch *search, int limit, bool guided)
 	while (search->cursor < limit &&
 		   !is_open(&search->pool[search->cursor], guided))
 		search->cursor++;
-	return search->cursor < limit;
+	return search->cursor < limit &&
+		(search->cursor < search->sure ||
+		 search->pool[search->cursor].key <= pool_slack(search));
 }
 
 /*
@@ -825,10 +850,10 @@ tg_search_run(TgSearch *search)
 			search->stage1_width > 0 ? search->stage1_width : INT_MAX;
 
 		expand_best(search, limit, true);
-		search->cursor = 0;
 	}
 	if (search->routing != TG_ROUTING_GUIDED)
 	{
+		search->cursor = 0;
 		for (int i = 0; i < search->left_out.n; i++)
 			offer(search, search->left_out.items[i].key,
 				  search->left_out.items[i].id);

@@ -191,7 +191,19 @@ typedef struct TgSearchParams
 	TgRouting	routing;
 	int			stage1_width;
 	int			ef;
+	int			growth;			/* see TG_POOL_SLACK; 1: the pool is ef's size */
 } TgSearchParams;
+
+/*
+ * A pool of fixed size that is large enough for hard queries is larger than
+ * most queries need.  So the nearest ef candidates are expanded in any case,
+ * and of those that follow, up to growth times ef in all, the ones whose squared
+ * distance is at most this many times that of the candidate in the middle of the
+ * first ef.  They are few where distances rise fast, and many where much is
+ * about as near.
+ */
+#define TG_POOL_SLACK		1.1f
+#define TG_POOL_GROWTH		4
 
 /* A candidate of the pool. */
 typedef struct TgCandidate
@@ -224,11 +236,14 @@ typedef struct TgSearch
 
 	/*
 	 * The pool: the best candidates seen, in ascending order of key.  The first
-	 * width of them are to be expanded: ef, and as many as turned out to have
-	 * no rows.  Where there are such, it has room for some to take their place.
+	 * sure of them are to be expanded: ef, and as many as turned out to have
+	 * no rows; and those up to width that are within the slack.  Where there are
+	 * vertices without rows, it has room for some to take their place.
 	 */
 	TgCandidate *pool;
 	int			ef;
+	int			growth;
+	int			sure;
 	int			width;
 	int			room;
 	int			pool_capacity;
@@ -279,7 +294,7 @@ extern void tg_search_begin(TgSearch *search, TgGraph *graph,
  */
 extern void tg_search_add_entry(TgSearch *search, TgVertexId id);
 
-/* Route until the ef best candidates seen are all expanded. */
+/* Route until all of the pool that is to be expanded is. */
 extern void tg_search_run(TgSearch *search);
 
 /*
@@ -288,6 +303,13 @@ extern void tg_search_run(TgSearch *search);
  * Results already taken do not come again.
  */
 extern void tg_search_widen(TgSearch *search, int ef);
+
+/* Candidates with rows that the pool was expanded to: ef or more. */
+static inline int
+tg_search_depth(const TgSearch *search)
+{
+	return Max(search->ef, search->cursor - (search->sure - search->ef));
+}
 
 /* Take the nearest result found and not taken yet; false if there is none. */
 extern bool tg_search_next(TgSearch *search, TgResult *result);
@@ -302,8 +324,8 @@ extern const TgResult *tg_search_peek(const TgSearch *search);
 extern void tg_search_index_expanded(TgSearch *search);
 extern bool tg_search_was_expanded(const TgSearch *search, TgVertexId id);
 
-/* Bytes a search of this ef takes, at most about. */
-extern Size tg_search_memory(int ef);
+/* Bytes a search takes with so many candidates in its pool, at most about. */
+extern Size tg_search_memory(int candidates);
 
 /* Block b of an open vertex. */
 static inline TgBlockView

@@ -61,7 +61,7 @@ PG_FUNCTION_INFO_V1(togg_calibration);
  * of the other.
  */
 static const int pools[] =
-{10, 16, 25, 40, 63, 100, 160, 250, 400, 630, 1000, 1600};
+{4, 6, 10, 16, 25, 40, 63, 100, 160, 250, 400, 630, 1000};
 static const double enough[TG_CURVE_RANKS] = {0.999, 0.995};
 
 #define NPOOLS			((int) lengthof(pools))
@@ -344,15 +344,10 @@ store_curve(const TgCalibration *calibration, Relation index)
 	for (int rank = 0; rank < TG_CURVE_RANKS && calibration->pool > 0; rank++)
 	{
 		double		recall[NPOOLS];
-		int			first = 0;
 
-		/* A pool finds no more than it holds. */
-		while (pools[first] < tg_curve_ranks[rank])
-			first++;
-		for (int i = first; i < calibration->pool; i++)
+		for (int i = 0; i < calibration->pool; i++)
 			recall[i] = recall_at(calibration, i, rank);
-		tg_curve_fit(&curve, rank, pools + first, recall + first,
-					 calibration->pool - first);
+		tg_curve_fit(&curve, rank, pools, recall, calibration->pool);
 	}
 	tg_meta_edit_begin(&edit, index);
 	edit.meta->curve = curve;

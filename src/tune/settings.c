@@ -24,7 +24,7 @@
 #include "am/am.h"
 
 /* Without a recall to reach, rows come from the nearest two thirds of a pool. */
-#define POOL_SHARE(ef)		(((ef) * 2 + 2) / 3)
+#define POOL_SHARE(depth)	(((depth) * 2 + 2) / 3)
 
 /* With one, up to the highest rank the next pool is for so many times the rows. */
 #define RANK_GROWTH			3.2
@@ -55,25 +55,21 @@ tg_search_settings(Relation index, const TgMetaPage *meta)
 }
 
 int64
-tg_settings_rows(const TgSearchSettings *settings, int64 ef)
+tg_settings_rows(const TgSearchSettings *settings, int ef, int depth)
 {
 	if (settings->recall > 0)
 		return tg_curve_rows(&settings->curve, settings->recall, ef);
-	return POOL_SHARE(ef);
+	return POOL_SHARE((int64) depth);
 }
 
 int64
-tg_settings_next(const TgSearchSettings *settings, int64 ef)
+tg_settings_next(const TgSearchSettings *settings, int ef, int64 rows)
 {
 	const int	highest = tg_curve_ranks[TG_CURVE_RANKS - 1];
-	int64		next = 2 * ef;
+	int64		next = 2 * (int64) ef;
 
 	if (settings->recall > 0)
-	{
-		double		rows = RANK_GROWTH * tg_settings_rows(settings, ef);
-
 		next = Max(next, tg_curve_ef(&settings->curve, settings->recall,
-									 Min(rows, highest)));
-	}
+									 Min(RANK_GROWTH * rows, highest)));
 	return Min(next, PG_INT32_MAX / 2);
 }

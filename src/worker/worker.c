@@ -153,6 +153,16 @@ static TimestampTz batch_start;
 static TimestampTz last_check;
 static bool in_the_way;			/* somebody waits for what the worker has */
 
+/* What a worker has to do, and how far it is. */
+typedef struct Job
+{
+	bool		begun;			/* are the next two known? */
+	bool		cluster;		/* still to be done */
+	bool		calibrate;
+	TgClusterRun run;
+	TgCalibration *calibration;
+} Job;
+
 /*
  * Does somebody hold the database who needs it for himself?  DROP DATABASE
  * locks it before it looks who is connected.
@@ -243,16 +253,6 @@ calibrate(TgCalibration **calibration, Relation index)
 		return TG_CLUSTER_DONE;
 	return in_the_way ? TG_CLUSTER_GIVEN_UP : TG_CLUSTER_PAUSED;
 }
-
-/* What a worker has to do, and how far it is. */
-typedef struct Job
-{
-	bool		begun;			/* are the next two known? */
-	bool		cluster;		/* still to be done */
-	bool		calibrate;
-	TgClusterRun run;
-	TgCalibration *calibration;
-} Job;
 
 /*
  * Find out what is due.

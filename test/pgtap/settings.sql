@@ -14,7 +14,7 @@ SELECT is_empty(
 
 SELECT results_eq(
 	$$ SELECT boot_val, min_val, max_val, context, vartype FROM pg_settings WHERE name = 'togg.ef_search' $$,
-	$$ VALUES ('64', '1', '1000000', 'user', 'integer') $$,
+	$$ VALUES ('40', '1', '1000000', 'user', 'integer') $$,
 	'togg.ef_search');
 SELECT lives_ok('SET LOCAL togg.ef_search = 1', 'the least');
 SELECT lives_ok('SET LOCAL togg.ef_search = 1000000', 'the most');

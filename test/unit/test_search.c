@@ -176,14 +176,14 @@ search_params(int way, int ef)
 {
 	return (TgSearchParams)
 	{
-		ways[way].routing, ways[way].stage1_width, ef
+		ways[way].routing, ways[way].stage1_width, ef, 1
 	};
 }
 
 /* Run a search for the query from the root. */
 static void
-sample_search(Sample *sample, TgSearch *search, const float *query, int way,
-			  int ef)
+sample_search_with(Sample *sample, TgSearch *search, const float *query,
+				   TgSearchParams params)
 {
 	float	   *rotated = malloc(sizeof(float) * sample->dims);
 
@@ -199,10 +199,16 @@ sample_search(Sample *sample, TgSearch *search, const float *query, int way,
 	sample->memory->query = query;
 	sample->memory->graph.query = query;
 	tg_search_begin(search, &sample->memory->graph,
-					sample->bits > 0 ? &sample->table : NULL,
-					search_params(way, ef));
+					sample->bits > 0 ? &sample->table : NULL, params);
 	tg_search_add_entry(search, sample->memory->last_id - sample->n);
 	tg_search_run(search);
+}
+
+static void
+sample_search(Sample *sample, TgSearch *search, const float *query, int way,
+			  int ef)
+{
+	sample_search_with(sample, search, query, search_params(way, ef));
 }
 
 /* A query near the data. */
@@ -827,8 +833,31 @@ test_pool_of_one(void)
 
 #define QUERIES		40
 
+/* What the pool of a search that has run turns away. */
+static float
+pool_limit(const TgSearch *search)
+{
+	const TgCandidate *pool = search->pool;
+	float		limit = search->pool_size < search->ef * search->growth ?
+		INFINITY : pool[search->pool_size - 1].key;
+
+	if (search->pool_size >= search->ef)
+		limit = fminf(limit, fmaxf(pool[search->ef - 1].key, TG_POOL_SLACK *
+								   pool[(search->ef - 1) / 2].key));
+	return limit;
+}
+
+/* Has all been expanded that is within the limit? */
+static bool
+pool_is_done(const TgSearch *search)
+{
+	return search->cursor == search->pool_size ||
+		search->cursor == search->ef * search->growth ||
+		search->pool[search->cursor].key > pool_limit(search);
+}
+
 /*
- * Has the search, just run, seen all that a neighbour of a pool's vertex could
+ * Has the search, just run, seen all that a neighbour of an expanded vertex could
  * enter the pool by?  Until the expanded ones are indexed, the set looked into
  * holds all that ever entered the pool, or without codes all that was visited.
  */
@@ -836,10 +865,9 @@ static bool
 pool_is_complete(const Sample *sample, const TgSearch *search)
 {
 	MemoryGraph *memory = sample->memory;
-	float		limit = search->pool_size < search->ef ?
-		INFINITY : search->pool[search->pool_size - 1].key;
+	float		limit = pool_limit(search);
 
-	for (int c = 0; c < search->pool_size; c++)
+	for (int c = 0; c < search->cursor; c++)
 	{
 		TgVertexId	id = search->pool[c].id;
 		TgVertexView view;
@@ -1079,6 +1107,65 @@ test_effort(Sample *sample)
 			last_hops = hops;
 		}
 		ok(good, "a larger pool finds more, %s", ways[w].name);
+	}
+	tg_search_destroy(search);
+}
+
+/*
+ * A pool that may grow: it stays small for some queries and grows for others,
+ * whose far candidates are within the slack.
+ */
+static void
+test_growth(Sample *sample)
+{
+	TgSearch   *search = tg_search_create();
+
+	for (int w = 0; w < NWAYS; w++)
+	{
+		TgSearchParams params = search_params(w, 20);
+		bool		bounded = true;
+		bool		complete = true;
+		bool		widened = true;
+		int			found = 0;
+		int			small = 0;
+		int			large = 0;
+
+		params.growth = 10;
+		for (int q = 0; q < QUERIES; q++)
+		{
+			float	   *query = sample_query(sample);
+			int			depth;
+
+			/* Far from the data, all of it is about as near. */
+			if (q % 2 == 1)
+				for (int j = 0; j < sample->dims; j++)
+					query[j] *= 30.0f;
+			sample_search_with(sample, search, query, params);
+			depth = tg_search_depth(search);
+			small += depth < 40;
+			large += depth > 60;
+			bounded &= sample->memory->sound && depth >= params.ef &&
+				depth <= params.ef * params.growth && pool_is_done(search);
+			complete &= w == GUIDED || pool_is_complete(sample, search);
+			if (q % 2 == 0)
+				found += count_found(sample, search, query, 5);
+
+			tg_search_widen(search, 2 * params.ef);
+			depth = tg_search_depth(search);
+			widened &= depth >= 2 * params.ef &&
+				depth <= 2 * params.ef * params.growth &&
+				pool_is_done(search);
+			free(query);
+		}
+		if (!ok(bounded && small > 0 && (large > 0 || w == GUIDED),
+				"a pool that may grow, %s", ways[w].name))
+			diag("%d small, %d large", small, large);
+		ok(complete, "it leaves out only what is beyond the slack, %s",
+		   ways[w].name);
+		ok(widened, "it is widened in proportion, %s", ways[w].name);
+		if (!ok(found >= (w == GUIDED ? 0.8 : 0.95) * QUERIES / 2 * 5,
+				"it finds the nearest, %s", ways[w].name))
+			diag("%d found", found);
 	}
 	tg_search_destroy(search);
 }
@@ -1514,6 +1601,7 @@ static void
 test_sample(Sample *sample)
 {
 	test_effort(sample);
+	test_growth(sample);
 	test_widening(sample);
 	test_rowless(sample);
 	test_reuse(sample);
