@@ -50,7 +50,7 @@
 PG_FUNCTION_INFO_V1(togg_calibrate);
 PG_FUNCTION_INFO_V1(togg_calibration);
 
-#define QUERIES			256
+#define QUERIES			192
 
 /* Fewer vertices are not worth it: searches of them are quick at any ef. */
 #define MIN_VERTICES	500
@@ -61,7 +61,7 @@ PG_FUNCTION_INFO_V1(togg_calibration);
  * of the other.
  */
 static const int pools[] =
-{4, 6, 10, 16, 25, 40, 63, 100, 160, 250, 400, 630, 1000};
+{5, 7, 9, 11, 13, 15, 19, 25, 40, 63, 100, 160, 250, 400, 630, 1000};
 static const double enough[TG_CURVE_RANKS] = {0.999, 0.995};
 
 #define NPOOLS			((int) lengthof(pools))

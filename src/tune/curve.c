@@ -20,8 +20,8 @@ const int	tg_curve_ranks[TG_CURVE_RANKS] = {10, 100};
 
 const TgCurve tg_curve_assumed =
 {{
-	{16, 20, 30, 45, 75, 110, 170, 280, 400},
-	{110, 130, 180, 250, 370, 500, 700, 1050, 1400}
+	{12, 16, 24, 36, 56, 80, 110, 170, 220},
+	{80, 90, 120, 160, 220, 280, 360, 470, 580}
 }};
 
 /* Less than this cannot be told from nothing. */
@@ -118,7 +118,7 @@ int
 tg_curve_ef(const TgCurve *curve, double recall, double k)
 {
 	double		low = rank_ef(curve, 0, recall);
-	double		high = rank_ef(curve, 1, recall);
+	double		high = Max(low, rank_ef(curve, 1, recall));
 
 	if (k <= tg_curve_ranks[0])
 		return (int) ROUND_UP(low);
@@ -132,7 +132,7 @@ int64
 tg_curve_rows(const TgCurve *curve, double recall, int64 ef)
 {
 	double		low = rank_ef(curve, 0, recall);
-	double		high = rank_ef(curve, 1, recall);
+	double		high = Max(low, rank_ef(curve, 1, recall));
 
 	if (ef >= high)
 		return Max((int64) (tg_curve_ranks[1] * (ef / high)),

@@ -1,6 +1,6 @@
 -- What CREATE EXTENSION makes, no more and no less.
 BEGIN;
-SELECT plan(54);
+SELECT plan(63);
 
 -- Functions
 CREATE FUNCTION function_like(name text, args text[], result text, volatility text, parallel "char")
@@ -23,6 +23,9 @@ SELECT function_like('togg_index_info', '{regclass}', 'record', 'volatile', 'r')
 SELECT function_like('togg_last_scan', '{}', 'record', 'volatile', 'r');
 SELECT function_like('togg_check', '{regclass,boolean}', 'setof record', 'volatile', 'r');
 SELECT function_like('togg_cluster', '{regclass}', 'bigint', 'volatile', 'u');
+SELECT function_like('togg_recall', '{regclass,integer,integer,text,integer[]}', 'setof record', 'volatile', 'r');
+SELECT function_like('togg_calibrate', '{regclass}', 'void', 'volatile', 'u');
+SELECT function_like('togg_calibration', '{regclass}', 'setof record', 'volatile', 'r');
 SELECT function_returns('togg_handler', ARRAY['internal'], 'index_am_handler');
 
 CREATE VIEW members AS
@@ -36,7 +39,8 @@ SELECT set_eq(
 	ARRAY['l2_distance', 'inner_product', 'negative_inner_product', 'cosine_distance',
 		  'l1_distance', 'l2_normalize', 'vector_norm', 'vector_dims', 'togg_handler',
 		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops',
-		  'togg_index_info', 'togg_last_scan', 'togg_check', 'togg_cluster'],
+		  'togg_index_info', 'togg_last_scan', 'togg_check', 'togg_cluster',
+		  'togg_recall', 'togg_calibrate', 'togg_calibration'],
 	'no other function');
 SELECT is_empty(
 	$$ SELECT oid::regprocedure FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc'
@@ -44,7 +48,7 @@ SELECT is_empty(
 	'no function runs with the rights of its owner');
 SELECT is_empty(
 	$$ SELECT oid::regprocedure FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc'
-	   WHERE NOT proisstrict AND pronargs > 0 AND proname <> 'togg_handler' $$,
+	   WHERE NOT proisstrict AND pronargs > 0 AND proname NOT IN ('togg_handler', 'togg_recall') $$,
 	'functions of arguments are strict');
 
 -- Operators
