@@ -3,11 +3,10 @@
 \set include :abs_srcdir '/sql/include/compare.sql'
 \set ECHO none
 \i :include
-\set ECHO all
 SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS vector;
-CREATE EXTENSION IF NOT EXISTS togg_pgvector;
+CREATE EXTENSION togg_pgvector SCHEMA public CASCADE;
 RESET client_min_messages;
+\set ECHO all
 
 CREATE TABLE items (id int, v vector(8), h halfvec(8));
 INSERT INTO items SELECT i, a::vector, a::vector::halfvec FROM generate_series(1, 2000) i, LATERAL (SELECT vec(i, 8)) s(a);
@@ -36,3 +35,4 @@ SELECT * FROM try('h', 'SELECT v FROM asked');
 
 SET client_min_messages = warning;
 DROP SCHEMA togg_test CASCADE;
+DROP EXTENSION vector CASCADE;

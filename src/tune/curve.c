@@ -28,7 +28,10 @@ const TgCurve tg_curve_assumed =
 #define LEAST_MISSED		1e-5
 
 /* What rounding adds to a whole number must not make it the next. */
-#define ROUND_UP(ef)		ceil((ef) - 1e-6)
+#define ROUND_UP(ef)		Min(ceil((ef) - 1e-6), MAX_EF)
+
+/* No pool is larger than this, whatever a damaged curve says. */
+#define MAX_EF				1e9
 
 /* A curve is continued beyond what was measured by this factor at most. */
 #define MAX_CONTINUED		4.0
@@ -102,7 +105,7 @@ rank_ef(const TgCurve *curve, int rank, double recall)
 	double		last = tg_curve_recalls[TG_CURVE_POINTS - 1];
 
 	for (int i = 0; i < TG_CURVE_POINTS; i++)
-		ef[i] = curve->ef[rank][i];
+		ef[i] = Max(curve->ef[rank][i], 1);
 	if (recall > last)
 	{
 		double		from = interpolate(ef, tg_curve_recalls, TG_CURVE_POINTS,
