@@ -74,6 +74,7 @@ typedef struct TgSearchSettings
 {
 	TgRouting	routing;
 	int			stage1_width;
+	int			growth;			/* of the pool, see TG_POOL_SLACK */
 	int			ef;				/* of the first pool */
 	double		recall;			/* wanted; 0: what ef gives */
 	TgCurve		curve;			/* of the index, if a recall is wanted */

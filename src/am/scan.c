@@ -389,7 +389,7 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 		state->settings = tg_search_settings(scan->indexRelation, &info->meta);
 	params.routing = state->settings.routing;
 	params.stage1_width = state->settings.stage1_width;
-	params.growth = TG_POOL_GROWTH;
+	params.growth = state->settings.growth;
 	params.ef = state->ef = state->settings.ef;
 	tg_search_begin(state->search, &state->graph.reader.graph, &state->table,
 					params);

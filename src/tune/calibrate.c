@@ -280,6 +280,7 @@ ask_with(TgCalibration *calibration, Relation index, IndexScanDesc scan,
 
 	settings.routing = TG_ROUTING_TWO_STAGE;
 	settings.stage1_width = TG_DEFAULT_STAGE1_WIDTH;
+	settings.growth = TG_POOL_GROWTH;
 	settings.ef = pools[pool];
 	for (; calibration->next < calibration->nqueries; calibration->next += stride)
 	{

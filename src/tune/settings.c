@@ -37,6 +37,7 @@ tg_search_settings(Relation index, const TgMetaPage *meta)
 
 	settings.routing = tg_routing;
 	settings.stage1_width = tg_stage1_width;
+	settings.growth = TG_POOL_GROWTH;
 	if (options.ef_search == 0)
 		settings.recall = options.target_recall > 0 ?
 			options.target_recall : tg_target_recall;
