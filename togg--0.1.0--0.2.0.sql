@@ -62,3 +62,36 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION togg_calibration(regclass) IS
 'how large a pool a togg index needs for a recall, as far as it has learnt';
+
+-- Learn the options stage1_width and pool_growth by which searches are fastest
+-- at equal recall, and set them if they are faster than those in force.  One row
+-- for each recall: options, pools, recall and cost before and after, on queries
+-- held out; after is as before where nothing better was found.  Cost is
+-- milliseconds of search, or, given a seed, vertices visited: then the result is
+-- the same each time, and budget is of no meaning.  queries: as in
+-- togg_recall().  Errors: not the owner; on a standby or in a read-only
+-- transaction; fewer than 32 queries; recalls not within 0 to 0.9999; k not
+-- within 1 to 1000.
+
+CREATE FUNCTION togg_tune(
+	index regclass,
+	recalls double precision[] DEFAULT '{0.9,0.95,0.99}',
+	k integer DEFAULT 10,
+	queries text DEFAULT NULL,
+	budget interval DEFAULT '60 s',
+	seed bigint DEFAULT NULL)
+RETURNS TABLE (
+	target double precision,
+	before text,
+	after text,
+	ef_before integer,
+	ef_after integer,
+	recall_before double precision,
+	recall_after double precision,
+	cost_before double precision,
+	cost_after double precision)
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION togg_tune(regclass, double precision[], integer, text, interval, bigint) IS
+'learn the fastest search options of a togg index, and set them';

@@ -39,6 +39,7 @@
 #define TG_DEFAULT_KDTREE_INTERVAL	100.0
 #define TG_DEFAULT_EF_SEARCH		40
 #define TG_MAX_EF_SEARCH			1000000
+#define TG_MAX_POOL_GROWTH			16
 
 /* Without the option bits, codes have two bits up to this many dimensions. */
 #define TG_BITS_AUTO				(-1)
@@ -57,6 +58,8 @@ typedef struct TgOptions
 	int			dimensions;		/* 0: those of the first row */
 	int			ef_search;		/* 0: by recall, or togg.ef_search */
 	double		target_recall;	/* 0: togg.target_recall */
+	int			stage1_width;	/* -1: togg.stage1_width */
+	int			pool_growth;
 } TgOptions;
 
 extern int	tg_ef_search;
@@ -87,6 +90,9 @@ typedef struct TgSearchSettings
  */
 extern TgSearchSettings tg_search_settings(Relation index,
 										   const TgMetaPage *meta);
+
+/* What of it is the index's own: its options, as far as it has them, but ef. */
+extern TgSearchSettings tg_index_settings(Relation index);
 
 /*
  * How many rows may be returned from a pool of this ef that was expanded to this

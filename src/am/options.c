@@ -115,6 +115,14 @@ tg_options_init(void)
 					   "Share of the nearest rows that a search is to find (0: togg.target_recall)",
 					   0.0, 0.0, TG_MAX_RECALL, ShareUpdateExclusiveLock);
 
+	add_int_reloption(option_kind, "stage1_width",
+					  "Candidates that the guided first stage expands (0: all of the pool, -1: togg.stage1_width)",
+					  -1, -1, TG_MAX_EF_SEARCH, ShareUpdateExclusiveLock);
+	add_int_reloption(option_kind, "pool_growth",
+					  "How many times as large as ef_search the pool becomes where much is about as near",
+					  TG_POOL_GROWTH, 1, TG_MAX_POOL_GROWTH,
+					  ShareUpdateExclusiveLock);
+
 	DefineCustomIntVariable("togg.ef_search",
 							"Size of the candidate pool of a search.",
 							"A larger pool gives better recall and takes longer. "
@@ -177,6 +185,8 @@ tg_amoptions(Datum reloptions, bool validate)
 		{"dimensions", RELOPT_TYPE_INT, offsetof(TgOptions, dimensions)},
 		{"ef_search", RELOPT_TYPE_INT, offsetof(TgOptions, ef_search)},
 		{"target_recall", RELOPT_TYPE_REAL, offsetof(TgOptions, target_recall)},
+		{"stage1_width", RELOPT_TYPE_INT, offsetof(TgOptions, stage1_width)},
+		{"pool_growth", RELOPT_TYPE_INT, offsetof(TgOptions, pool_growth)},
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, option_kind,
@@ -197,6 +207,8 @@ tg_options_get(Relation index)
 	options.clusters = TG_DEFAULT_CLUSTERS;
 	options.kdtree_interval = TG_DEFAULT_KDTREE_INTERVAL;
 	options.bits = TG_BITS_AUTO;
+	options.stage1_width = -1;
+	options.pool_growth = TG_POOL_GROWTH;
 	return options;
 }
 

@@ -221,11 +221,13 @@ typedef struct TgMetaPage
 	int64		cluster_time;	/* TimestampTz of the last run's end; 0: never */
 	int64		cluster_asked;	/* when a worker was last asked for */
 
-	/* Calibration: see src/tune/calibrate.h. */
+	/* Calibration: see src/tune/calibrate.c. */
 	TgCurve		curve;
 	uint64		calibrated;		/* vertices there were */
 	uint64		changed;		/* that came or died since, about */
 	int64		calibrate_time; /* TimestampTz; 0: never */
+	int32		calibrated_width;	/* the options in force then */
+	int32		calibrated_growth;
 } TgMetaPage;
 
 #define TgPageGetMeta(page)		((TgMetaPage *) PageGetContents(page))

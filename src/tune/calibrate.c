@@ -40,7 +40,7 @@
 #include "utils/tuplestore.h"
 
 #include "am/stats.h"
-#include "tune/nearest.h"
+#include "tune/questions.h"
 #include "worker/worker.h"
 
 #if PG_VERSION_NUM < 160000
@@ -70,32 +70,17 @@ static const double enough[TG_CURVE_RANKS] = {0.999, 0.995};
 /* The most rows that are asked for. */
 #define MAX_RANK		(tg_curve_ranks[TG_CURVE_RANKS - 1])
 
-/* A vertex that is asked for. */
-typedef struct HeldOut
-{
-	TgVertexId	id;
-	TgSpan		span;
-	TgQuery		query;
-	TgNearest	nearest;
-} HeldOut;
-
 struct TgCalibration
 {
 	MemoryContext context;		/* of all there is */
 	Oid			filenode;		/* a REINDEX calibrates by itself */
 	TgIndex    *tg;
-	const TgOpclass *opclass;
 	uint64		changed;		/* when it began */
 
-	HeldOut    *queries;
-	int			nqueries;
+	TgQuestions questions;
+	bool		compared;		/* are their nearest known? */
 
-	/* The pass; scan.block 0: it did not begin. */
-	TgSlotScan	slots;
-	bool		passed;
-	uint64		vertices;
-
-	/* The searches: pools[pool], queries[next]. */
+	/* The searches: pools[pool], questions.items[next]. */
 	int			pool;
 	int			next;
 	int			asked[NPOOLS];
@@ -115,7 +100,6 @@ tg_calibration_begin(Relation index)
 	calibration->filenode = index->rd_rel->relfilenode;
 	calibration->changed = tg_meta_read(index).changed;
 	calibration->tg = tg_index_copy(tg_index_get(index));
-	calibration->opclass = tg_opclass_get(index);
 	MemoryContextSwitchTo(old);
 	return calibration;
 }
@@ -124,132 +108,6 @@ void
 tg_calibration_end(TgCalibration *calibration)
 {
 	MemoryContextDelete(calibration->context);
-}
-
-/*
- * Add the open vertex to the queries, if it can be one.
- */
-static void
-add_query(TgCalibration *calibration, TgReader *reader, TgVertexId id)
-{
-	const TgIndex *tg = calibration->tg;
-	const TgGeometry *geometry = &tg->geometry;
-	HeldOut    *query = &calibration->queries[calibration->nqueries];
-	float	   *values = palloc(sizeof(float) * geometry->dims);
-	float	   *inner = palloc(sizeof(float) * geometry->inner_dims);
-
-	tg_unstore(geometry, tg->layout.storage, tg_reader_vector(reader, id),
-			   values);
-	query->id = id;
-	query->span = (TgSpan) {values, geometry->dims};
-	if (!tg_rankable(calibration->opclass, query->span))
-		return;
-	tg_embed_query(geometry, values, inner);
-	tg_query_init(&query->query, geometry, tg->layout.storage,
-				  calibration->opclass->foreign_operator, values, inner);
-	query->nearest.k = MAX_RANK;
-	query->nearest.distances = palloc(sizeof(double) * MAX_RANK);
-	calibration->nqueries++;
-}
-
-/*
- * Step 1.
- */
-static void
-choose_queries(TgCalibration *calibration, TgReader *reader)
-{
-	TgGraph    *graph = &reader->graph;
-	TgSampler	sampler;
-	TgVertexId	id;
-	TgVertexView view;
-
-	calibration->queries = palloc0(sizeof(HeldOut) * QUERIES);
-	tg_sampler_begin(&sampler, reader, 0);
-	while (calibration->nqueries < QUERIES && tg_sampler_next(&sampler, &id))
-	{
-		if (!graph->open(graph, id, &view))
-			continue;
-		add_query(calibration, reader, id);
-		graph->close(graph);
-	}
-}
-
-/*
- * Of step 2, one slot.
- */
-static void
-compare_slot(TgCalibration *calibration, TgReader *reader, TgVertexId id)
-{
-	const TgSlotHeader *header = tg_reader_open_slot(reader, id);
-
-	if (header->kind == TG_SLOT_VERTEX && header->layer == 0 &&
-		!(header->flags & (TG_VERTEX_ROOT | TG_VERTEX_DEAD)))
-	{
-		const void *vector = tg_reader_vector(reader, id);
-		TgStored	stored = tg_slot_stored(header);
-
-		calibration->vertices++;
-		for (int i = 0; i < calibration->nqueries; i++)
-		{
-			HeldOut    *query = &calibration->queries[i];
-			double		distance = tg_query_least(&query->query, vector, stored);
-
-			if (tg_nearest_wants(&query->nearest, distance) && query->id != id)
-				tg_nearest_add(&query->nearest, distance);
-		}
-	}
-	reader->graph.close(&reader->graph);
-}
-
-/*
- * Count the pages read towards the next sleep: see charge_reads() of
- * src/worker/recluster.c.
- */
-static void
-charge(uint64 *pages)
-{
-	if (VacuumCostActive)
-		VacuumCostBalance += VacuumCostPageHit * (int) *pages;
-	*pages = 0;
-	tg_vacuum_delay_point();
-}
-
-/*
- * Step 2; returns whether it is at its end.
- */
-static bool
-compare_all(TgCalibration *calibration, Relation index, TgReader *reader,
-			bool (*pause) (Relation index))
-{
-	TgVertexId	id;
-
-	calibration->slots.index = index;
-	while (tg_slot_scan_next(&calibration->slots, &id))
-	{
-		if (calibration->slots.page.kind == TG_PAGE_LIST)
-			compare_slot(calibration, reader, id);
-		charge(&reader->pages);
-		if (pause && pause(index))
-			return false;
-	}
-	for (int i = 0; i < calibration->nqueries; i++)
-		tg_nearest_sort(&calibration->queries[i].nearest);
-	return true;
-}
-
-/*
- * Of the first rows of an answer, as many as a rank says: how many are as near
- * as the true ones.
- */
-static int
-count_found(const TgNearest *nearest, const double *distances, int n, int rank)
-{
-	int			found = 0;
-
-	while (found < Min(n, rank) &&
-		   distances[found] <= nearest->distances[rank - 1])
-		found++;
-	return found;
 }
 
 static double
@@ -272,36 +130,34 @@ static bool
 ask_with(TgCalibration *calibration, Relation index, IndexScanDesc scan,
 		bool (*pause) (Relation index))
 {
-	TgSearchSettings settings = {0};
+	const TgQuestions *questions = &calibration->questions;
+	TgSearchSettings settings = tg_index_settings(index);
 	double	   *distances = palloc(sizeof(double) * MAX_RANK);
 	int			pool = calibration->pool;
 	int			stride = pool > 0 && has_enough(calibration, pool - 1, 0) ?
 		PART : 1;
 
-	settings.routing = TG_ROUTING_TWO_STAGE;
-	settings.stage1_width = TG_DEFAULT_STAGE1_WIDTH;
-	settings.growth = TG_POOL_GROWTH;
 	settings.ef = pools[pool];
-	for (; calibration->next < calibration->nqueries; calibration->next += stride)
+	for (; calibration->next < questions->n; calibration->next += stride)
 	{
-		const HeldOut *query = &calibration->queries[calibration->next];
+		const TgQuestion *question = &questions->items[calibration->next];
 		uint64		pages = tg_scan_stats(scan).search.pages;
 		int			n;
 
 		if (pause && pause(index))
 			break;
-		tg_scan_set(scan, &settings, query->id);
-		n = tg_scan_probe(scan, query->span, distances, MAX_RANK);
+		tg_scan_set(scan, &settings, question->held_out);
+		n = tg_scan_probe(scan, question->span, distances, MAX_RANK);
 		for (int rank = 0; rank < TG_CURVE_RANKS; rank++)
 			calibration->found[pool][rank] +=
-				count_found(&query->nearest, distances, n,
-							tg_curve_ranks[rank]);
+				tg_question_found(question, distances, n,
+								  tg_curve_ranks[rank]);
 		calibration->asked[pool]++;
 		pages = tg_scan_stats(scan).search.pages - pages;
-		charge(&pages);
+		tg_charge_pages(&pages);
 	}
 	pfree(distances);
-	return calibration->next >= calibration->nqueries;
+	return calibration->next >= questions->n;
 }
 
 /*
@@ -339,6 +195,7 @@ ask_with_all_pools(TgCalibration *calibration, Relation index,
 static void
 store_curve(const TgCalibration *calibration, Relation index)
 {
+	TgSearchSettings settings = tg_index_settings(index);
 	TgCurve		curve = {0};
 	TgMetaEdit	edit;
 
@@ -352,9 +209,11 @@ store_curve(const TgCalibration *calibration, Relation index)
 	}
 	tg_meta_edit_begin(&edit, index);
 	edit.meta->curve = curve;
-	edit.meta->calibrated = calibration->vertices;
+	edit.meta->calibrated = calibration->questions.vertices;
 	edit.meta->changed -= Min(edit.meta->changed, calibration->changed);
 	edit.meta->calibrate_time = GetCurrentTimestamp();
+	edit.meta->calibrated_width = settings.stage1_width;
+	edit.meta->calibrated_growth = settings.growth;
 	tg_meta_edit_finish(&edit);
 
 	/* Every backend has a copy of the metapage. */
@@ -365,7 +224,7 @@ bool
 tg_calibration_run(TgCalibration *calibration, Relation index,
 				   bool (*pause) (Relation index))
 {
-	const TgLayout *layout = &calibration->tg->layout;
+	TgQuestions *questions = &calibration->questions;
 	MemoryContext old;
 	TgReader	reader;
 	bool		done = true;
@@ -377,17 +236,18 @@ tg_calibration_run(TgCalibration *calibration, Relation index,
 	/* One of the catalogs would keep VACUUM from what has died since. */
 	InvalidateCatalogSnapshot();
 	old = MemoryContextSwitchTo(calibration->context);
-	tg_reader_init(&reader, index, layout);
-	if (calibration->queries == NULL)
+	tg_reader_init(&reader, index, &calibration->tg->layout);
+	if (questions->items == NULL)
 	{
-		choose_queries(calibration, &reader);
-		tg_slot_scan_begin(&calibration->slots, index, layout);
+		tg_questions_init(questions, calibration->tg, tg_opclass_get(index),
+						  QUERIES, MAX_RANK);
+		tg_questions_sample(questions, &reader, 0);
 	}
-	if (!calibration->passed)
-		done = calibration->passed =
-			compare_all(calibration, index, &reader, pause);
+	if (!calibration->compared)
+		done = calibration->compared =
+			tg_questions_compare(questions, index, &reader, pause);
 	tg_reader_free(&reader);
-	if (done && calibration->vertices >= MIN_VERTICES)
+	if (done && questions->vertices >= MIN_VERTICES)
 		done = ask_with_all_pools(calibration, index, pause);
 	if (done)
 		store_curve(calibration, index);
@@ -396,8 +256,14 @@ tg_calibration_run(TgCalibration *calibration, Relation index,
 }
 
 bool
-tg_calibration_is_due(const TgMetaPage *meta)
+tg_calibration_is_due(Relation index, const TgMetaPage *meta)
 {
+	TgSearchSettings settings = tg_index_settings(index);
+
+	if (meta->calibrate_time != 0 &&
+		(meta->calibrated_width != settings.stage1_width ||
+		 meta->calibrated_growth != settings.growth))
+		return true;
 	return meta->changed >= Max(TG_MIN_CHANGED,
 								meta->calibrated / TG_CHANGED_SHARE);
 }
@@ -414,11 +280,10 @@ tg_calibrate(Relation index)
 /* ---------- functions ---------- */
 
 /*
- * Raise an error unless the current user owns the index.  That is asked under
- * a lock that keeps nobody waiting.
+ * That is asked under a lock that keeps nobody waiting.
  */
-static void
-check_owner(Oid oid)
+void
+tg_check_owner(Oid oid)
 {
 	Relation	index = tg_open_index(oid, AccessShareLock);
 
@@ -443,7 +308,7 @@ togg_calibrate(PG_FUNCTION_ARGS)
 				 errmsg("recovery is in progress"),
 				 errdetail("Indexes cannot be calibrated during recovery."),
 				 errhint("Run togg_calibrate() on the primary; its replicas follow.")));
-	check_owner(oid);
+	tg_check_owner(oid);
 	index = tg_open_index(oid, ShareUpdateExclusiveLock);
 	tg_throttle();
 	PG_TRY();
@@ -487,7 +352,7 @@ togg_calibration(PG_FUNCTION_ARGS)
 		values[3] = TimestampTzGetDatum(meta.calibrate_time);
 		values[4] = Int64GetDatum((int64) meta.calibrated);
 		values[5] = Int64GetDatum((int64) meta.changed);
-		values[6] = BoolGetDatum(tg_calibration_is_due(&meta));
+		values[6] = BoolGetDatum(tg_calibration_is_due(index, &meta));
 		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
 	}
 	relation_close(index, AccessShareLock);

@@ -69,28 +69,41 @@ interpolate(const double *ef, const double *recall, int n, double wanted)
 	return Min(result, MAX_CONTINUED * ef[n - 1]);
 }
 
-void
-tg_curve_fit(TgCurve *curve, int rank, const int *ef, const double *recall,
-			 int n)
+double
+tg_curve_value(const double *values, const double *recall, int n,
+			   double wanted)
 {
-	double	   *rising_ef = tg_alloc(sizeof(double) * n);
+	double	   *rising_values = tg_alloc(sizeof(double) * n);
 	double	   *rising_recall = tg_alloc(sizeof(double) * n);
+	double		result;
 	int			count = 0;
 
-	/* Of a larger ef that finds no more there is nothing to learn. */
+	/* Of more that finds no more there is nothing to learn. */
 	for (int i = 0; i < n; i++)
 	{
 		if (count > 0 && recall[i] <= rising_recall[count - 1])
 			continue;
-		rising_ef[count] = ef[i];
+		rising_values[count] = values[i];
 		rising_recall[count++] = recall[i];
 	}
+	result = interpolate(rising_values, rising_recall, count, wanted);
+	tg_free(rising_values);
+	tg_free(rising_recall);
+	return result;
+}
+
+void
+tg_curve_fit(TgCurve *curve, int rank, const int *ef, const double *recall,
+			 int n)
+{
+	double	   *values = tg_alloc(sizeof(double) * n);
+
+	for (int i = 0; i < n; i++)
+		values[i] = ef[i];
 	for (int i = 0; i < TG_CURVE_POINTS; i++)
 		curve->ef[rank][i] = (uint32)
-			ROUND_UP(interpolate(rising_ef, rising_recall, count,
-							 tg_curve_recalls[i]));
-	tg_free(rising_ef);
-	tg_free(rising_recall);
+			ROUND_UP(tg_curve_value(values, recall, n, tg_curve_recalls[i]));
+	tg_free(values);
 }
 
 /*

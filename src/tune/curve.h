@@ -45,6 +45,12 @@ extern const TgCurve tg_curve_assumed;
 extern void tg_curve_fit(TgCurve *curve, int rank, const int *ef,
 						 const double *recall, int n);
 
+/*
+ * The same for any value that rises with recall, and one recall.
+ */
+extern double tg_curve_value(const double *values, const double *recall,
+							 int n, double wanted);
+
 /* The ef by which the first k rows are found with this recall. */
 extern int	tg_curve_ef(const TgCurve *curve, double recall, double k);
 

@@ -33,7 +33,6 @@
 #include "catalog/pg_type_d.h"
 #include "common/pg_prng.h"
 #include "executor/executor.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -155,43 +154,11 @@ add_query(Measurement *m, Datum value, TgVertexId vertex)
 	m->n++;
 }
 
-/*
- * The queries that the user's query returns, with the user's rights.
- */
+/* The same of a query that is none of the index's vectors. */
 static void
-read_queries(Measurement *m, const char *command)
+add_foreign_query(void *arg, Datum value)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Oid			type = m->index->rd_opcintype[0];
-
-	SPI_connect();
-	if (SPI_execute(command, true, m->limit) != SPI_OK_SELECT)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("queries must come from a SELECT"),
-				 errhint("For example: queries => 'SELECT embedding FROM asked'.")));
-	if (SPI_tuptable->tupdesc->natts != 1 ||
-		getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, 1)) != type)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("queries must be one column of type %s",
-						format_type_be(type)),
-				 errdetail("There are %d columns, the first of type %s.",
-						   SPI_tuptable->tupdesc->natts,
-						   SPI_gettype(SPI_tuptable->tupdesc, 1)),
-				 errhint("Cast it, or name the columns wanted.")));
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[i],
-										  SPI_tuptable->tupdesc, 1, &isnull);
-		MemoryContext old = MemoryContextSwitchTo(context);
-
-		if (!isnull)
-			add_query(m, value, TG_INVALID_VERTEX);
-		MemoryContextSwitchTo(old);
-	}
-	SPI_finish();
+	add_query(arg, value, TG_INVALID_VERTEX);
 }
 
 static int
@@ -580,7 +547,8 @@ togg_recall(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	measurement_begin(&m, PG_GETARG_OID(0), k, limit);
 	if (!PG_ARGISNULL(3))
-		read_queries(&m, text_to_cstring(PG_GETARG_TEXT_PP(3)));
+		tg_read_queries(m.index, text_to_cstring(PG_GETARG_TEXT_PP(3)), limit,
+						add_foreign_query, &m);
 
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(m.heap->rd_rel->relowner,

@@ -30,14 +30,27 @@
 #define RANK_GROWTH			3.2
 
 TgSearchSettings
-tg_search_settings(Relation index, const TgMetaPage *meta)
+tg_index_settings(Relation index)
 {
 	TgOptions	options = tg_options_get(index);
 	TgSearchSettings settings = {0};
 
+	settings.routing = TG_ROUTING_TWO_STAGE;
+	settings.stage1_width = options.stage1_width >= 0 ?
+		options.stage1_width : TG_DEFAULT_STAGE1_WIDTH;
+	settings.growth = options.pool_growth;
+	return settings;
+}
+
+TgSearchSettings
+tg_search_settings(Relation index, const TgMetaPage *meta)
+{
+	TgOptions	options = tg_options_get(index);
+	TgSearchSettings settings = tg_index_settings(index);
+
 	settings.routing = tg_routing;
-	settings.stage1_width = tg_stage1_width;
-	settings.growth = TG_POOL_GROWTH;
+	if (options.stage1_width < 0)
+		settings.stage1_width = tg_stage1_width;
 	if (options.ef_search == 0)
 		settings.recall = options.target_recall > 0 ?
 			options.target_recall : tg_target_recall;

@@ -32,6 +32,16 @@ extern void tg_sampler_begin(TgSampler *sampler, TgReader *reader,
 /* The next vertex; false if there is none. */
 extern bool tg_sampler_next(TgSampler *sampler, TgVertexId *id);
 
+/* ---------- queries.c ---------- */
+
+/*
+ * Call add() for each vector, but NULLs, that a SELECT of one column of the
+ * index's type returns, at most limit of them.  It runs with the rights of the
+ * current user.
+ */
+extern void tg_read_queries(Relation index, const char *command, int limit,
+							void (*add) (void *arg, Datum value), void *arg);
+
 /* ---------- calibrate.c: how large a pool takes which recall ---------- */
 
 /* A calibration is stale when one in so many vertices came or died since. */
@@ -46,8 +56,11 @@ extern bool tg_sampler_next(TgSampler *sampler, TgVertexId *id);
 /* Calibrate an index; the metapage receives what is learnt. */
 extern void tg_calibrate(Relation index);
 
-/* Have so many vertices come and gone that it should be done again? */
-extern bool tg_calibration_is_due(const TgMetaPage *meta);
+/*
+ * Have so many vertices come and gone that it should be done again, or have
+ * options changed that it depends on?
+ */
+extern bool tg_calibration_is_due(Relation index, const TgMetaPage *meta);
 
 /*
  * The same bit by bit.  The index may be closed between two calls of
@@ -61,5 +74,8 @@ extern TgCalibration *tg_calibration_begin(Relation index);
 extern bool tg_calibration_run(TgCalibration *calibration, Relation index,
 							   bool (*pause) (Relation index));
 extern void tg_calibration_end(TgCalibration *calibration);
+
+/* Raise an error unless the current user owns the index. */
+extern void tg_check_owner(Oid oid);
 
 #endif							/* TOGG_TUNE_H */

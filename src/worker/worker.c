@@ -107,13 +107,13 @@ count_slots(Relation index, const TgLayout *layout)
  * Is it time to ask?
  */
 static bool
-is_due(const TgMetaPage *meta, uint64 slots, TimestampTz now)
+is_due(Relation index, const TgMetaPage *meta, uint64 slots, TimestampTz now)
 {
 	TimestampTz again = TimestampTzPlusMilliseconds(meta->cluster_asked,
 													ASK_INTERVAL_MS);
 
 	/* The clock may have been set back. */
-	return (clustering_is_due(meta, slots) || tg_calibration_is_due(meta)) &&
+	return (clustering_is_due(meta, slots) || tg_calibration_is_due(index, meta)) &&
 		(now >= again || now < meta->cluster_asked);
 }
 
@@ -139,7 +139,7 @@ tg_clustering_note_insert(Relation index)
 	if (clusters)
 		edit.meta->inserted += COUNTED_INSERTS;
 	ask = tg_clustering_workers && !RelationUsesLocalBuffers(index) &&
-		is_due(edit.meta, slots, now);
+		is_due(index, edit.meta, slots, now);
 	if (ask)
 		edit.meta->cluster_asked = now;
 	tg_meta_edit_finish(&edit);
@@ -267,7 +267,7 @@ begin_job(Job *job, Relation index)
 	if (meta.dims == 0)
 		return;
 	job->cluster = clustering_is_due(&meta, count_slots(index, layout));
-	job->calibrate = tg_calibration_is_due(&meta);
+	job->calibrate = tg_calibration_is_due(index, &meta);
 }
 
 /*

@@ -1,6 +1,6 @@
 -- Who may do what.
 BEGIN;
-SELECT plan(38);
+SELECT plan(39);
 
 CREATE ROLE togg_user;
 CREATE ROLE togg_other;
@@ -53,6 +53,9 @@ SELECT lives_ok('SELECT togg_cluster(''togg_user.items_v'')', 'but superusers');
 SELECT lives_ok(by('togg_user', 'SELECT togg_calibrate(''togg_user.items_v'')'), 'an owner calibrates an index');
 SELECT throws_ok(by('togg_other', 'SELECT togg_calibrate(''togg_user.items_v'')'), '42501',
 	'must be owner of index items_v', 'nobody else does');
+
+SELECT throws_ok(by('togg_other', 'SELECT togg_tune(''togg_user.items_v'')'), '42501',
+	'must be owner of index items_v', 'nor does anybody tune it');
 
 -- Measuring recall reads the table: who may read all of it may
 SELECT lives_ok(by('togg_user', 'SELECT * FROM togg_recall(''togg_user.items_v'')'), 'an owner measures recall');

@@ -1,6 +1,6 @@
 -- What CREATE EXTENSION makes, no more and no less.
 BEGIN;
-SELECT plan(63);
+SELECT plan(66);
 
 -- Functions
 CREATE FUNCTION function_like(name text, args text[], result text, volatility text, parallel "char")
@@ -24,6 +24,7 @@ SELECT function_like('togg_last_scan', '{}', 'record', 'volatile', 'r');
 SELECT function_like('togg_check', '{regclass,boolean}', 'setof record', 'volatile', 'r');
 SELECT function_like('togg_cluster', '{regclass}', 'bigint', 'volatile', 'u');
 SELECT function_like('togg_recall', '{regclass,integer,integer,text,integer[]}', 'setof record', 'volatile', 'r');
+SELECT function_like('togg_tune', '{regclass,"double precision[]",integer,text,interval,bigint}', 'setof record', 'volatile', 'u');
 SELECT function_like('togg_calibrate', '{regclass}', 'void', 'volatile', 'u');
 SELECT function_like('togg_calibration', '{regclass}', 'setof record', 'volatile', 'r');
 SELECT function_returns('togg_handler', ARRAY['internal'], 'index_am_handler');
@@ -40,7 +41,7 @@ SELECT set_eq(
 		  'l1_distance', 'l2_normalize', 'vector_norm', 'vector_dims', 'togg_handler',
 		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops',
 		  'togg_index_info', 'togg_last_scan', 'togg_check', 'togg_cluster',
-		  'togg_recall', 'togg_calibrate', 'togg_calibration'],
+		  'togg_recall', 'togg_calibrate', 'togg_calibration', 'togg_tune'],
 	'no other function');
 SELECT is_empty(
 	$$ SELECT oid::regprocedure FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc'
@@ -48,7 +49,7 @@ SELECT is_empty(
 	'no function runs with the rights of its owner');
 SELECT is_empty(
 	$$ SELECT oid::regprocedure FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc'
-	   WHERE NOT proisstrict AND pronargs > 0 AND proname NOT IN ('togg_handler', 'togg_recall') $$,
+	   WHERE NOT proisstrict AND pronargs > 0 AND proname NOT IN ('togg_handler', 'togg_recall', 'togg_tune') $$,
 	'functions of arguments are strict');
 
 -- Operators
