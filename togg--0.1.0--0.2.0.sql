@@ -3,6 +3,464 @@
 -- complain if script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION togg UPDATE TO '0.2.0'" to load this file. \quit
 
+-- Taxicab distance of real[].  The graph ranks by Euclidean distance, which
+-- the nearest by the one and by the other mostly share, and rows are returned
+-- by taxicab distance.
+
+CREATE FUNCTION togg_array_l1_ops(internal)
+RETURNS internal
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION togg_array_l1_ops(internal) IS
+'togg support for array_l1_ops';
+
+CREATE OPERATOR CLASS array_l1_ops
+	FOR TYPE real[] USING togg AS
+	OPERATOR 1 <+> (real[], real[]) FOR ORDER BY pg_catalog.float_ops,
+	FUNCTION 1 (real[], real[]) togg_array_l1_ops(internal);
+
+COMMENT ON OPERATOR CLASS array_l1_ops USING togg IS
+'real[] by taxicab distance';
+
+COMMENT ON OPERATOR FAMILY array_l1_ops USING togg IS
+'real[] by taxicab distance';
+
+-- rows: number of rows, of different vectors; those of equal vectors take less.
+-- dimensions: of the vectors, 1 to 16000.
+-- options: as in WITH, in the form that pg_class.reloptions has them,
+-- '{m=32,graph=hnsw}'.
+--
+-- Returns bytes: with maintenance_work_mem of as much, a build keeps all rows in
+-- memory.  It depends on max_parallel_maintenance_workers, a little.
+--
+-- Errors: 22023 for a negative number of rows, for dimensions or options out of
+-- range; 22003 if the result is.
+CREATE FUNCTION togg_estimate_build_memory(
+	rows bigint,
+	dimensions integer,
+	options text[] DEFAULT '{}')
+RETURNS bigint
+AS 'MODULE_PATHNAME'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION togg_estimate_build_memory(bigint, integer, text[]) IS
+'bytes of maintenance_work_mem that building a togg index takes to keep all rows in memory';
+
+-- Filter columns: operator classes for the columns of an index after the
+-- vector.
+--
+-- CREATE INDEX ON items USING togg (embedding, tenant_id, created_at);
+--
+-- A class lists the operators that a scan may test, by the numbers that btree
+-- gives them: 1 <, 2 <=, 3 =, 4 >=, 5 >.  It needs no function.  A type of a
+-- fixed length is one CREATE OPERATOR CLASS away; one without needs a default
+-- hash operator class, and can have = alone, as only a hash is kept.
+
+CREATE OPERATOR FAMILY integer_ops USING togg;
+
+COMMENT ON OPERATOR FAMILY integer_ops USING togg IS
+'integers, compared with each other';
+
+CREATE OPERATOR CLASS int2_ops
+DEFAULT FOR TYPE smallint USING togg FAMILY integer_ops AS
+	OPERATOR 1 < (smallint, smallint),
+	OPERATOR 2 <= (smallint, smallint),
+	OPERATOR 3 = (smallint, smallint),
+	OPERATOR 4 >= (smallint, smallint),
+	OPERATOR 5 > (smallint, smallint);
+
+COMMENT ON OPERATOR CLASS int2_ops USING togg IS
+'filter by a column of type smallint';
+
+CREATE OPERATOR CLASS int4_ops
+DEFAULT FOR TYPE integer USING togg FAMILY integer_ops AS
+	OPERATOR 1 < (integer, integer),
+	OPERATOR 2 <= (integer, integer),
+	OPERATOR 3 = (integer, integer),
+	OPERATOR 4 >= (integer, integer),
+	OPERATOR 5 > (integer, integer);
+
+COMMENT ON OPERATOR CLASS int4_ops USING togg IS
+'filter by a column of type integer';
+
+CREATE OPERATOR CLASS int8_ops
+DEFAULT FOR TYPE bigint USING togg FAMILY integer_ops AS
+	OPERATOR 1 < (bigint, bigint),
+	OPERATOR 2 <= (bigint, bigint),
+	OPERATOR 3 = (bigint, bigint),
+	OPERATOR 4 >= (bigint, bigint),
+	OPERATOR 5 > (bigint, bigint);
+
+COMMENT ON OPERATOR CLASS int8_ops USING togg IS
+'filter by a column of type bigint';
+
+ALTER OPERATOR FAMILY integer_ops USING togg ADD
+	OPERATOR 1 < (smallint, integer),
+	OPERATOR 2 <= (smallint, integer),
+	OPERATOR 3 = (smallint, integer),
+	OPERATOR 4 >= (smallint, integer),
+	OPERATOR 5 > (smallint, integer),
+	OPERATOR 1 < (smallint, bigint),
+	OPERATOR 2 <= (smallint, bigint),
+	OPERATOR 3 = (smallint, bigint),
+	OPERATOR 4 >= (smallint, bigint),
+	OPERATOR 5 > (smallint, bigint),
+	OPERATOR 1 < (integer, smallint),
+	OPERATOR 2 <= (integer, smallint),
+	OPERATOR 3 = (integer, smallint),
+	OPERATOR 4 >= (integer, smallint),
+	OPERATOR 5 > (integer, smallint),
+	OPERATOR 1 < (integer, bigint),
+	OPERATOR 2 <= (integer, bigint),
+	OPERATOR 3 = (integer, bigint),
+	OPERATOR 4 >= (integer, bigint),
+	OPERATOR 5 > (integer, bigint),
+	OPERATOR 1 < (bigint, smallint),
+	OPERATOR 2 <= (bigint, smallint),
+	OPERATOR 3 = (bigint, smallint),
+	OPERATOR 4 >= (bigint, smallint),
+	OPERATOR 5 > (bigint, smallint),
+	OPERATOR 1 < (bigint, integer),
+	OPERATOR 2 <= (bigint, integer),
+	OPERATOR 3 = (bigint, integer),
+	OPERATOR 4 >= (bigint, integer),
+	OPERATOR 5 > (bigint, integer);
+
+CREATE OPERATOR FAMILY float_ops USING togg;
+
+COMMENT ON OPERATOR FAMILY float_ops USING togg IS
+'floating point numbers, compared with each other';
+
+CREATE OPERATOR CLASS float4_ops
+DEFAULT FOR TYPE real USING togg FAMILY float_ops AS
+	OPERATOR 1 < (real, real),
+	OPERATOR 2 <= (real, real),
+	OPERATOR 3 = (real, real),
+	OPERATOR 4 >= (real, real),
+	OPERATOR 5 > (real, real);
+
+COMMENT ON OPERATOR CLASS float4_ops USING togg IS
+'filter by a column of type real';
+
+CREATE OPERATOR CLASS float8_ops
+DEFAULT FOR TYPE double precision USING togg FAMILY float_ops AS
+	OPERATOR 1 < (double precision, double precision),
+	OPERATOR 2 <= (double precision, double precision),
+	OPERATOR 3 = (double precision, double precision),
+	OPERATOR 4 >= (double precision, double precision),
+	OPERATOR 5 > (double precision, double precision);
+
+COMMENT ON OPERATOR CLASS float8_ops USING togg IS
+'filter by a column of type double precision';
+
+ALTER OPERATOR FAMILY float_ops USING togg ADD
+	OPERATOR 1 < (real, double precision),
+	OPERATOR 2 <= (real, double precision),
+	OPERATOR 3 = (real, double precision),
+	OPERATOR 4 >= (real, double precision),
+	OPERATOR 5 > (real, double precision),
+	OPERATOR 1 < (double precision, real),
+	OPERATOR 2 <= (double precision, real),
+	OPERATOR 3 = (double precision, real),
+	OPERATOR 4 >= (double precision, real),
+	OPERATOR 5 > (double precision, real);
+
+CREATE OPERATOR FAMILY datetime_ops USING togg;
+
+COMMENT ON OPERATOR FAMILY datetime_ops USING togg IS
+'dates and times of day, compared with each other';
+
+CREATE OPERATOR CLASS date_ops
+DEFAULT FOR TYPE date USING togg FAMILY datetime_ops AS
+	OPERATOR 1 < (date, date),
+	OPERATOR 2 <= (date, date),
+	OPERATOR 3 = (date, date),
+	OPERATOR 4 >= (date, date),
+	OPERATOR 5 > (date, date);
+
+COMMENT ON OPERATOR CLASS date_ops USING togg IS
+'filter by a column of type date';
+
+CREATE OPERATOR CLASS timestamp_ops
+DEFAULT FOR TYPE timestamp USING togg FAMILY datetime_ops AS
+	OPERATOR 1 < (timestamp, timestamp),
+	OPERATOR 2 <= (timestamp, timestamp),
+	OPERATOR 3 = (timestamp, timestamp),
+	OPERATOR 4 >= (timestamp, timestamp),
+	OPERATOR 5 > (timestamp, timestamp);
+
+COMMENT ON OPERATOR CLASS timestamp_ops USING togg IS
+'filter by a column of type timestamp';
+
+CREATE OPERATOR CLASS timestamptz_ops
+DEFAULT FOR TYPE timestamptz USING togg FAMILY datetime_ops AS
+	OPERATOR 1 < (timestamptz, timestamptz),
+	OPERATOR 2 <= (timestamptz, timestamptz),
+	OPERATOR 3 = (timestamptz, timestamptz),
+	OPERATOR 4 >= (timestamptz, timestamptz),
+	OPERATOR 5 > (timestamptz, timestamptz);
+
+COMMENT ON OPERATOR CLASS timestamptz_ops USING togg IS
+'filter by a column of type timestamptz';
+
+ALTER OPERATOR FAMILY datetime_ops USING togg ADD
+	OPERATOR 1 < (date, timestamp),
+	OPERATOR 2 <= (date, timestamp),
+	OPERATOR 3 = (date, timestamp),
+	OPERATOR 4 >= (date, timestamp),
+	OPERATOR 5 > (date, timestamp),
+	OPERATOR 1 < (date, timestamptz),
+	OPERATOR 2 <= (date, timestamptz),
+	OPERATOR 3 = (date, timestamptz),
+	OPERATOR 4 >= (date, timestamptz),
+	OPERATOR 5 > (date, timestamptz),
+	OPERATOR 1 < (timestamp, date),
+	OPERATOR 2 <= (timestamp, date),
+	OPERATOR 3 = (timestamp, date),
+	OPERATOR 4 >= (timestamp, date),
+	OPERATOR 5 > (timestamp, date),
+	OPERATOR 1 < (timestamp, timestamptz),
+	OPERATOR 2 <= (timestamp, timestamptz),
+	OPERATOR 3 = (timestamp, timestamptz),
+	OPERATOR 4 >= (timestamp, timestamptz),
+	OPERATOR 5 > (timestamp, timestamptz),
+	OPERATOR 1 < (timestamptz, date),
+	OPERATOR 2 <= (timestamptz, date),
+	OPERATOR 3 = (timestamptz, date),
+	OPERATOR 4 >= (timestamptz, date),
+	OPERATOR 5 > (timestamptz, date),
+	OPERATOR 1 < (timestamptz, timestamp),
+	OPERATOR 2 <= (timestamptz, timestamp),
+	OPERATOR 3 = (timestamptz, timestamp),
+	OPERATOR 4 >= (timestamptz, timestamp),
+	OPERATOR 5 > (timestamptz, timestamp);
+
+CREATE OPERATOR CLASS bool_ops
+DEFAULT FOR TYPE boolean USING togg AS
+	OPERATOR 1 < (boolean, boolean),
+	OPERATOR 2 <= (boolean, boolean),
+	OPERATOR 3 = (boolean, boolean),
+	OPERATOR 4 >= (boolean, boolean),
+	OPERATOR 5 > (boolean, boolean);
+
+COMMENT ON OPERATOR CLASS bool_ops USING togg IS
+'filter by a column of type boolean';
+
+COMMENT ON OPERATOR FAMILY bool_ops USING togg IS
+'filter by a column of type boolean';
+
+CREATE OPERATOR CLASS oid_ops
+DEFAULT FOR TYPE oid USING togg AS
+	OPERATOR 1 < (oid, oid),
+	OPERATOR 2 <= (oid, oid),
+	OPERATOR 3 = (oid, oid),
+	OPERATOR 4 >= (oid, oid),
+	OPERATOR 5 > (oid, oid);
+
+COMMENT ON OPERATOR CLASS oid_ops USING togg IS
+'filter by a column of type oid';
+
+COMMENT ON OPERATOR FAMILY oid_ops USING togg IS
+'filter by a column of type oid';
+
+CREATE OPERATOR CLASS time_ops
+DEFAULT FOR TYPE time USING togg AS
+	OPERATOR 1 < (time, time),
+	OPERATOR 2 <= (time, time),
+	OPERATOR 3 = (time, time),
+	OPERATOR 4 >= (time, time),
+	OPERATOR 5 > (time, time);
+
+COMMENT ON OPERATOR CLASS time_ops USING togg IS
+'filter by a column of type time';
+
+COMMENT ON OPERATOR FAMILY time_ops USING togg IS
+'filter by a column of type time';
+
+CREATE OPERATOR CLASS interval_ops
+DEFAULT FOR TYPE interval USING togg AS
+	OPERATOR 1 < (interval, interval),
+	OPERATOR 2 <= (interval, interval),
+	OPERATOR 3 = (interval, interval),
+	OPERATOR 4 >= (interval, interval),
+	OPERATOR 5 > (interval, interval);
+
+COMMENT ON OPERATOR CLASS interval_ops USING togg IS
+'filter by a column of type interval';
+
+COMMENT ON OPERATOR FAMILY interval_ops USING togg IS
+'filter by a column of type interval';
+
+CREATE OPERATOR CLASS uuid_ops
+DEFAULT FOR TYPE uuid USING togg AS
+	OPERATOR 1 < (uuid, uuid),
+	OPERATOR 2 <= (uuid, uuid),
+	OPERATOR 3 = (uuid, uuid),
+	OPERATOR 4 >= (uuid, uuid),
+	OPERATOR 5 > (uuid, uuid);
+
+COMMENT ON OPERATOR CLASS uuid_ops USING togg IS
+'filter by a column of type uuid';
+
+COMMENT ON OPERATOR FAMILY uuid_ops USING togg IS
+'filter by a column of type uuid';
+
+CREATE OPERATOR CLASS enum_ops
+DEFAULT FOR TYPE anyenum USING togg AS
+	OPERATOR 1 < (anyenum, anyenum),
+	OPERATOR 2 <= (anyenum, anyenum),
+	OPERATOR 3 = (anyenum, anyenum),
+	OPERATOR 4 >= (anyenum, anyenum),
+	OPERATOR 5 > (anyenum, anyenum);
+
+COMMENT ON OPERATOR CLASS enum_ops USING togg IS
+'filter by a column of any enum type';
+
+COMMENT ON OPERATOR FAMILY enum_ops USING togg IS
+'filter by a column of any enum type';
+
+CREATE OPERATOR CLASS text_ops
+DEFAULT FOR TYPE text USING togg AS
+	OPERATOR 3 = (text, text);
+
+COMMENT ON OPERATOR CLASS text_ops USING togg IS
+'filter by a column of type text, kept as a hash';
+
+COMMENT ON OPERATOR FAMILY text_ops USING togg IS
+'filter by a column of type text, kept as a hash';
+
+CREATE OPERATOR CLASS bpchar_ops
+DEFAULT FOR TYPE character USING togg AS
+	OPERATOR 3 = (character, character);
+
+COMMENT ON OPERATOR CLASS bpchar_ops USING togg IS
+'filter by a column of type character, kept as a hash';
+
+COMMENT ON OPERATOR FAMILY bpchar_ops USING togg IS
+'filter by a column of type character, kept as a hash';
+
+CREATE OPERATOR CLASS numeric_ops
+DEFAULT FOR TYPE numeric USING togg AS
+	OPERATOR 3 = (numeric, numeric);
+
+COMMENT ON OPERATOR CLASS numeric_ops USING togg IS
+'filter by a column of type numeric, kept as a hash';
+
+COMMENT ON OPERATOR FAMILY numeric_ops USING togg IS
+'filter by a column of type numeric, kept as a hash';
+
+CREATE OPERATOR CLASS inet_ops
+DEFAULT FOR TYPE inet USING togg AS
+	OPERATOR 3 = (inet, inet);
+
+COMMENT ON OPERATOR CLASS inet_ops USING togg IS
+'filter by a column of type inet, kept as a hash';
+
+COMMENT ON OPERATOR FAMILY inet_ops USING togg IS
+'filter by a column of type inet, kept as a hash';
+
+CREATE OPERATOR CLASS array_ops
+DEFAULT FOR TYPE anyarray USING togg AS
+	OPERATOR 6 && (anyarray, anyarray),
+	OPERATOR 7 @> (anyarray, anyarray);
+
+COMMENT ON OPERATOR CLASS array_ops USING togg IS
+'filter by an array, kept as a signature of its elements';
+
+COMMENT ON OPERATOR FAMILY array_ops USING togg IS
+'filter by an array, kept as a signature of its elements';
+
+-- Stopping at a distance: WHERE v <-> q < r ORDER BY v <-> q.  The planner adds
+-- "v is within the sphere" to such a scan by itself; there is no need to write
+-- it.  It means that the distance from the center is at most the radius.  NULL
+-- if the vector, the center or the radius is; an error if dimensions differ.
+
+CREATE TYPE togg_sphere AS (center real[], radius double precision);
+
+COMMENT ON TYPE togg_sphere IS
+'vectors at most so far from a center';
+
+CREATE FUNCTION togg_l2_within(real[], togg_sphere)
+RETURNS boolean
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+
+COMMENT ON FUNCTION togg_l2_within(real[], togg_sphere) IS
+'is the vector within the sphere by Euclidean distance?';
+
+CREATE OPERATOR <-< (
+	LEFTARG = real[],
+	RIGHTARG = togg_sphere,
+	FUNCTION = togg_l2_within
+);
+
+COMMENT ON OPERATOR <-< (real[], togg_sphere) IS
+'is the vector within the sphere by Euclidean distance?';
+
+ALTER OPERATOR FAMILY array_l2_ops USING togg ADD
+	OPERATOR 2 <-< (real[], togg_sphere);
+
+CREATE FUNCTION togg_ip_within(real[], togg_sphere)
+RETURNS boolean
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+
+COMMENT ON FUNCTION togg_ip_within(real[], togg_sphere) IS
+'is the vector within the sphere by negative inner product?';
+
+CREATE OPERATOR <#< (
+	LEFTARG = real[],
+	RIGHTARG = togg_sphere,
+	FUNCTION = togg_ip_within
+);
+
+COMMENT ON OPERATOR <#< (real[], togg_sphere) IS
+'is the vector within the sphere by negative inner product?';
+
+ALTER OPERATOR FAMILY array_ip_ops USING togg ADD
+	OPERATOR 2 <#< (real[], togg_sphere);
+
+CREATE FUNCTION togg_cosine_within(real[], togg_sphere)
+RETURNS boolean
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+
+COMMENT ON FUNCTION togg_cosine_within(real[], togg_sphere) IS
+'is the vector within the sphere by cosine distance?';
+
+CREATE OPERATOR <=< (
+	LEFTARG = real[],
+	RIGHTARG = togg_sphere,
+	FUNCTION = togg_cosine_within
+);
+
+COMMENT ON OPERATOR <=< (real[], togg_sphere) IS
+'is the vector within the sphere by cosine distance?';
+
+ALTER OPERATOR FAMILY array_cosine_ops USING togg ADD
+	OPERATOR 2 <=< (real[], togg_sphere);
+
+CREATE FUNCTION togg_l1_within(real[], togg_sphere)
+RETURNS boolean
+AS 'MODULE_PATHNAME'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+
+COMMENT ON FUNCTION togg_l1_within(real[], togg_sphere) IS
+'is the vector within the sphere by taxicab distance?';
+
+CREATE OPERATOR <+< (
+	LEFTARG = real[],
+	RIGHTARG = togg_sphere,
+	FUNCTION = togg_l1_within
+);
+
+COMMENT ON OPERATOR <+< (real[], togg_sphere) IS
+'is the vector within the sphere by taxicab distance?';
+
+ALTER OPERATOR FAMILY array_l1_ops USING togg ADD
+	OPERATOR 2 <+< (real[], togg_sphere);
+
 -- How well an index finds the nearest.  One row for each ef_search, or for the
 -- settings in force: of the true k nearest of each query, the share that the
 -- index finds (0 to 1; NULL if there are none), and the averages of what a query

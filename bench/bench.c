@@ -66,6 +66,9 @@ static const char usage_text[] =
 "  --hnsw-with LIST     of pgvector's (m = 16, ef_construction = 64)\n"
 "  --insert N           insert the last N rows into the finished index\n"
 "  --batch N            rows a transaction when inserting (100)\n"
+"  --inserters N        clients that insert at a time (1); several are not\n"
+"                       pinned\n"
+"  --delete N           then delete the last N rows, and VACUUM\n"
 "  --set NAME=VALUE     SET in the session; may be repeated\n"
 "  --variant NAME=VALUE measure togg with this setting, too; may be repeated\n"
 "  --unprepared         also send queries as text, with the vector in them\n"
@@ -160,7 +163,7 @@ parse_options(Options *options, int argc, char **argv)
 	enum
 	{
 		DATA = 1, ROWS, QUERIES, DIMS, METRIC, K, EF, PASSES, SYSTEM, OPCLASS,
-		INDEX_WITH, HNSW_WITH, INSERT, BATCH, SETTING, VARIANT, UNPREPARED,
+		INDEX_WITH, HNSW_WITH, INSERT, BATCH, INSERTERS, DELETE, SETTING, VARIANT, UNPREPARED,
 		COLD, CLIENTS, SECONDS, PIN, LABEL, OUT, DSN, HELP
 	};
 	static const struct option names[] = {
@@ -178,6 +181,8 @@ parse_options(Options *options, int argc, char **argv)
 		{"hnsw-with", required_argument, NULL, HNSW_WITH},
 		{"insert", required_argument, NULL, INSERT},
 		{"batch", required_argument, NULL, BATCH},
+		{"inserters", required_argument, NULL, INSERTERS},
+		{"delete", required_argument, NULL, DELETE},
 		{"set", required_argument, NULL, SETTING},
 		{"variant", required_argument, NULL, VARIANT},
 		{"unprepared", no_argument, NULL, UNPREPARED},
@@ -201,6 +206,7 @@ parse_options(Options *options, int argc, char **argv)
 	run->label = "";
 	run->passes = 3;
 	run->batch = 100;
+	run->inserters = 1;
 	run->core = parse_core("last");
 	run->seconds = 5;
 	run->settings = allocate(MAX_SETTINGS, sizeof(char *));
@@ -253,6 +259,12 @@ parse_options(Options *options, int argc, char **argv)
 				break;
 			case BATCH:
 				run->batch = parse_int("batch", optarg, 1);
+				break;
+			case INSERTERS:
+				run->inserters = parse_int("inserters", optarg, 1);
+				break;
+			case DELETE:
+				run->deleted = parse_int("delete", optarg, 0);
 				break;
 			case SETTING:
 				parse_assignment("set", optarg, run->settings,
@@ -364,6 +376,31 @@ sweep(PGconn *conn, const Dataset *data, const Options *options)
 	}
 }
 
+/*
+ * Insert and delete what is to be, in all systems; data becomes what is left,
+ * with its own true neighbours.
+ */
+static void
+write_rows(PGconn *conn, const Options *options, Dataset *data, int built_rows)
+{
+	const RunInfo *run = &options->run;
+	int			left = data->rows - run->deleted;
+
+	for (int i = 0; i < nsystems; i++)
+	{
+		if (!systems[i].wanted)
+			continue;
+		if (run->inserted > 0)
+			system_insert(conn, options->conninfo, &systems[i], data,
+						  built_rows, run->batch, run->inserters);
+		if (run->deleted > 0)
+			system_vacuum(conn, &systems[i], left);
+	}
+	if (run->deleted > 0)
+		dataset_load(data, options->directory, options->metric, left,
+					 options->queries, options->dims, options->k);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -392,22 +429,21 @@ main(int argc, char **argv)
 	if (built_rows < 1)
 		die("--insert must leave rows to build the index on: there are %d",
 			data.rows);
+	if (options.run.deleted > data.rows - options.k)
+		die("--delete must leave %d rows: there are %d", options.k, data.rows);
 
 	tables_create(conn, &data, built_rows);
 	for (int i = 0; i < nsystems; i++)
 		if (systems[i].wanted)
 			system_build(conn, &systems[i], &data);
-	if (options.run.core >= 0)
+	if (options.run.core >= 0 && options.run.inserters == 1)
+		pin_to_core(conn, options.run.core);
+	write_rows(conn, &options, &data, built_rows);
+	if (options.run.core >= 0 && options.run.inserters > 1)
 		pin_to_core(conn, options.run.core);
 	for (int i = 0; i < nsystems; i++)
-	{
-		if (!systems[i].wanted)
-			continue;
-		if (options.run.inserted > 0)
-			system_insert(conn, &systems[i], &data, built_rows,
-						  options.run.batch);
-		system_ready(conn, &systems[i], &data, options.run.unprepared);
-	}
+		if (systems[i].wanted)
+			system_ready(conn, &systems[i], &data, options.run.unprepared);
 	for (int i = 0; i < options.nvariants; i++)
 		system_add_variant(options.variants[i]);
 	if (options.run.nclients > 0)

@@ -237,6 +237,8 @@ typedef struct System
 	double		build_seconds;
 	double		index_bytes;
 	double		insert_rate;	/* rows per second, 0 if not measured */
+	double		insert_wal;		/* bytes of WAL for each of these rows */
+	double		vacuum_seconds; /* after deleting rows, 0 if not measured */
 	Point	   *points;			/* in ascending order of ef */
 	int			npoints;
 	/* All queries in wire format. */
@@ -268,9 +270,16 @@ extern void tables_create(PGconn *conn, const Dataset *data, int rows);
 /* Fills the system's table and builds its index. */
 extern void system_build(PGconn *conn, System *system, const Dataset *data);
 
-/* Inserts rows first .. data->rows - 1, batch rows a transaction. */
-extern void system_insert(PGconn *conn, System *system, const Dataset *data,
-						  int first, int batch);
+/*
+ * Inserts rows first .. data->rows - 1, batch rows a transaction, by so many
+ * clients at a time: processes of their own, if there are several.
+ */
+extern void system_insert(PGconn *conn, const char *conninfo, System *system,
+						  const Dataset *data, int first, int batch,
+						  int clients);
+
+/* Deletes the rows from first on, and runs VACUUM. */
+extern void system_vacuum(PGconn *conn, System *system, int first);
 
 /* Prepares for queries; nothing is written to the table afterwards. */
 extern void system_ready(PGconn *conn, System *system, const Dataset *data,
@@ -304,6 +313,8 @@ typedef struct RunInfo
 	int			core;			/* -1 when not pinned */
 	int			inserted;
 	int			batch;
+	int			inserters;		/* clients at a time */
+	int			deleted;
 	char	  **settings;		/* "name=value" */
 	int			nsettings;
 	bool		unprepared;

@@ -71,7 +71,7 @@ static void
 write_csv_header(FILE *file)
 {
 	fprintf(file, "%s,build_seconds,index_bytes,bytes_per_row,"
-			"insert_rows_per_second,ef,recall,qps,mean_us,p50_us,p99_us,"
+			"insert_rows_per_second,insert_wal_bytes,vacuum_seconds,ef,recall,qps,mean_us,p50_us,p99_us,"
 			"sql_us,search_us,pages", run_header);
 	for (int i = 0; i < COUNTER_COUNT; i++)
 		fprintf(file, ",scan_%s", counter_names[i]);
@@ -88,7 +88,11 @@ write_csv_line(FILE *file, const Dataset *data, const RunInfo *run,
 	fprintf(file, ",%.2f,%.0f,%.1f,", system->build_seconds,
 			system->index_bytes, system->index_bytes / data->rows);
 	if (run->inserted > 0)
-		fprintf(file, "%.1f", system->insert_rate);
+		fprintf(file, "%.1f,%.0f,", system->insert_rate, system->insert_wal);
+	else
+		fputs(",,", file);
+	if (run->deleted > 0)
+		fprintf(file, "%.3f", system->vacuum_seconds);
 	fprintf(file, ",%d,%.5f,%.1f,%.2f,%.2f,%.2f,%.2f,%.2f,%.2f", point->ef,
 			point->recall, point->qps, point->mean_us, point->p50_us,
 			point->p99_us, point->sql_us, point->search_us, point->pages);
@@ -205,7 +209,11 @@ write_settings(PGconn *conn, const Dataset *data, const RunInfo *run)
 		printf(".");
 	if (run->inserted > 0)
 		printf("\nThe last %d rows were inserted into the finished index, "
-			   "%d a transaction.", run->inserted, run->batch);
+			   "%d a transaction, by %d at a time.", run->inserted, run->batch,
+			   run->inserters);
+	if (run->deleted > 0)
+		printf("\nThen the last %d rows were deleted: what follows is of those "
+			   "left.", run->deleted);
 	if (run->cold > 0)
 		printf("\nCold: means of %d queries, the system's cache of the files "
 			   "dropped before each.", Min(run->cold, data->queries));
@@ -219,10 +227,12 @@ write_settings(PGconn *conn, const Dataset *data, const RunInfo *run)
 static void
 write_build_table(const Dataset *data, const RunInfo *run)
 {
-	printf("| system | options | build s | index MB | bytes per row |%s\n"
-		   "|---|---|---:|---:|---:|%s\n",
-		   run->inserted > 0 ? " inserted rows/s |" : "",
-		   run->inserted > 0 ? "---:|" : "");
+	printf("| system | options | build s | index MB | bytes per row |%s%s\n"
+		   "|---|---|---:|---:|---:|%s%s\n",
+		   run->inserted > 0 ? " inserted rows/s | WAL bytes a row |" : "",
+		   run->deleted > 0 ? " VACUUM s |" : "",
+		   run->inserted > 0 ? "---:|---:|" : "",
+		   run->deleted > 0 ? "---:|" : "");
 	for (int i = 0; i < nsystems; i++)
 	{
 		const System *system = &systems[i];
@@ -234,7 +244,9 @@ write_build_table(const Dataset *data, const RunInfo *run)
 			   system->build_seconds, system->index_bytes / (1024 * 1024),
 			   system->index_bytes / data->rows);
 		if (run->inserted > 0)
-			printf(" %.0f |", system->insert_rate);
+			printf(" %.0f | %.0f |", system->insert_rate, system->insert_wal);
+		if (run->deleted > 0)
+			printf(" %.3f |", system->vacuum_seconds);
 		printf("\n");
 	}
 	printf("\n");

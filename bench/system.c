@@ -10,8 +10,11 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "bench.h"
 
@@ -173,9 +176,12 @@ system_build(PGconn *conn, System *system, const Dataset *data)
 	system->build_seconds = now_seconds() - start;
 }
 
-void
-system_insert(PGconn *conn, System *system, const Dataset *data, int first,
-			  int batch)
+/*
+ * Insert every so manieth row from first on.
+ */
+static void
+insert_rows(PGconn *conn, const System *system, const Dataset *data, int first,
+			int step, int batch)
 {
 	static const char statement_name[] = "insert_row";
 	size_t		length = system->wire->size(data->dims);
@@ -185,19 +191,17 @@ system_insert(PGconn *conn, System *system, const Dataset *data, int first,
 	const int	lengths[2] = {sizeof(wire_id), (int) length};
 	const int	formats[2] = {1, 1};
 	char	   *statement;
-	double		start;
+	int			n = 0;
 
-	note("inserting %d rows into %s", data->rows - first, system->table);
 	statement = format_string("INSERT INTO %s VALUES ($1::int, $2::%s)",
 							  system->table, system->wire->type);
 	sql_prepare(conn, statement_name, statement);
 
-	start = now_seconds();
-	for (int row = first; row < data->rows; row++)
+	for (int row = first; row < data->rows; row += step)
 	{
 		PGresult   *result;
 
-		if ((row - first) % batch == 0)
+		if (n % batch == 0)
 			sql_run(conn, "BEGIN");
 		wire_put_int32(wire_id, row);
 		system->wire->encode(wire_value,
@@ -207,14 +211,80 @@ system_insert(PGconn *conn, System *system, const Dataset *data, int first,
 								formats, 0);
 		sql_check(conn, result, PGRES_COMMAND_OK, statement);
 		PQclear(result);
-		if ((row - first) % batch == batch - 1 || row == data->rows - 1)
+		if (++n % batch == 0 || row + step >= data->rows)
 			sql_run(conn, "COMMIT");
 	}
-	system->insert_rate = (data->rows - first) / (now_seconds() - start);
 
 	sql_run(conn, "DEALLOCATE %s", statement_name);
 	free(statement);
 	free(wire_value);
+}
+
+/* The same by several processes. */
+static void
+insert_by_clients(const char *conninfo, const System *system,
+				  const Dataset *data, int first, int batch, int clients)
+{
+	fflush(NULL);
+	for (int i = 0; i < clients; i++)
+	{
+		pid_t		child = fork();
+
+		if (child < 0)
+			die("could not fork: %s", strerror(errno));
+		if (child == 0)
+		{
+			PGconn	   *conn = sql_connect(conninfo);
+
+			insert_rows(conn, system, data, first + i, clients, batch);
+			PQfinish(conn);
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < clients; i++)
+	{
+		int			status;
+
+		if (wait(&status) < 0 || status != 0)
+			die("a client that inserted rows has failed");
+	}
+}
+
+/* Bytes of WAL that the server has written so far. */
+static double
+wal_bytes(PGconn *conn)
+{
+	return sql_number(conn,
+					  "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn");
+}
+
+void
+system_insert(PGconn *conn, const char *conninfo, System *system,
+			  const Dataset *data, int first, int batch, int clients)
+{
+	int			rows = data->rows - first;
+	double		wal = wal_bytes(conn);
+	double		start = now_seconds();
+
+	note("inserting %d rows into %s", rows, system->table);
+	if (clients == 1)
+		insert_rows(conn, system, data, first, 1, batch);
+	else
+		insert_by_clients(conninfo, system, data, first, batch, clients);
+	system->insert_rate = rows / (now_seconds() - start);
+	system->insert_wal = (wal_bytes(conn) - wal) / rows;
+}
+
+void
+system_vacuum(PGconn *conn, System *system, int first)
+{
+	double		start;
+
+	sql_run(conn, "DELETE FROM %s WHERE id >= %d", system->table, first);
+	note("vacuuming %s", system->table);
+	start = now_seconds();
+	sql_run(conn, "VACUUM %s", system->table);
+	system->vacuum_seconds = now_seconds() - start;
 }
 
 void

@@ -89,11 +89,11 @@ SELECT * FROM try('array_l2_ops', 'graph = nssg');
 SELECT * FROM try('array_l2_ops', 'guide = none');
 DROP INDEX items_v;
 
--- Lists that span pages stay as they are
+-- Lists that span pages
 CREATE TABLE wide (id int, v real[]);
 CREATE INDEX wide_v ON wide USING togg (v);
 INSERT INTO wide SELECT i, vec(i, 2000) FROM generate_series(1, 60) i;
-SELECT togg_cluster('wide_v');
+SELECT togg_cluster('wide_v') > 40 AS many;
 SELECT stale_lists FROM togg_index_info('wide_v');
 SELECT count(*) AS findings FROM togg_check('wide_v', true);
 

@@ -8,7 +8,8 @@
 
 CREATE TABLE metrics (op text, opclass text);
 INSERT INTO metrics VALUES
-	('<->', 'array_l2_ops'), ('<#>', 'array_ip_ops'), ('<=>', 'array_cosine_ops');
+	('<->', 'array_l2_ops'), ('<#>', 'array_ip_ops'), ('<=>', 'array_cosine_ops'),
+	('<+>', 'array_l1_ops');
 CREATE TABLE items (id int, v real[]);
 
 -- Index "items" for each operator class; compare the first 10 rows, twice as
@@ -25,6 +26,10 @@ BEGIN
 	FOR op, opclass IN SELECT * FROM metrics LOOP
 		EXECUTE format('CREATE INDEX items_v ON items USING togg (v %s)', opclass);
 		ordered := format('SELECT id, v %s %L FROM items ORDER BY v %1$s %2$L', op, query);
+		IF op = '<+>' THEN
+			-- searched by another distance
+			SET LOCAL togg.ef_search = 200;
+		END IF;
 		first := compare(ordered || ' LIMIT 10');
 		each_once := compare(ordered, false);
 		SET LOCAL togg.ef_search = 4000;

@@ -12,7 +12,6 @@ INSERT INTO items SELECT i, vec(i, 3) FROM generate_series(1, 100) i;
 CREATE UNIQUE INDEX ON items USING togg (v);
 \echo :LAST_ERROR_SQLSTATE
 CREATE INDEX ON items USING togg (v, v);
-CREATE INDEX ON items USING togg (v) INCLUDE (id);
 CREATE INDEX ON items USING togg (v DESC);
 CREATE INDEX ON items USING togg (v NULLS FIRST);
 \set VERBOSITY sqlstate
@@ -29,7 +28,7 @@ CREATE INDEX ON items USING togg (n array_l2_ops);
 CREATE INDEX ON items USING togg (d array_cosine_ops);
 CREATE INDEX ON items USING togg (t array_ip_ops);
 CREATE INDEX ON items USING togg (x);
-CREATE INDEX ON items USING togg (v array_l1_ops);
+CREATE INDEX ON items USING togg (v array_hamming_ops);
 CREATE INDEX ON items USING btree (v array_l2_ops);
 
 -- Options

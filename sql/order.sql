@@ -31,7 +31,7 @@ BEGIN
 				   'FROM unnest(vec(i, %s, 100)) WITH ORDINALITY u(e, j)) '
 				   'FROM generate_series(1, 200) i', element, dims);
 	FOR op, opclass IN VALUES ('<->', 'array_l2_ops'), ('<#>', 'array_ip_ops'),
-							  ('<=>', 'array_cosine_ops') LOOP
+							  ('<=>', 'array_cosine_ops'), ('<+>', 'array_l1_ops') LOOP
 		EXECUTE format('CREATE INDEX items_v ON items USING togg (v %s)', opclass);
 		storage := (SELECT i.storage FROM togg_index_info('items_v') i);
 		results := '{}';
@@ -109,7 +109,7 @@ DECLARE
 	query text := 'SELECT id, v %s %L FROM items ORDER BY 2';
 BEGIN
 	FOR op, opclass IN VALUES ('<->', 'array_l2_ops'), ('<#>', 'array_ip_ops'),
-							  ('<=>', 'array_cosine_ops') LOOP
+							  ('<=>', 'array_cosine_ops'), ('<+>', 'array_l1_ops') LOOP
 		TRUNCATE items;
 		INSERT INTO items SELECT i, vec(i, 300) FROM generate_series(1, 150) i;
 		EXECUTE format('CREATE INDEX items_v ON items USING togg (v %s)', opclass);

@@ -16,13 +16,14 @@ SELECT opcname, opcintype::regtype, opcdefault, amvalidate(c.oid),
 	   EXISTS (SELECT FROM pg_opclass h JOIN pg_am a ON a.oid = h.opcmethod
 			   WHERE amname = 'hnsw' AND (h.opcname, h.opcintype) = (c.opcname, c.opcintype)) AS "as hnsw"
 FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
-WHERE amname = 'togg' AND opcintype <> 'real[]'::regtype
+WHERE amname = 'togg' AND opcintype <> 'real[]'::regtype AND
+	  EXISTS (SELECT FROM pg_amproc WHERE amprocfamily = opcfamily)
 ORDER BY 1;
 
 -- and order by its operators
 SELECT opfname, amopopr::regoperator
 FROM pg_amop JOIN pg_opfamily f ON f.oid = amopfamily JOIN pg_am a ON a.oid = amopmethod
-WHERE amname = 'togg' AND amoplefttype <> 'real[]'::regtype
+WHERE amname = 'togg' AND amoplefttype <> 'real[]'::regtype AND amoppurpose = 'o'
 ORDER BY 1;
 
 -- Every statement that makes an hnsw index makes one of togg; only what is the
@@ -43,7 +44,7 @@ BEGIN
 		EXECUTE format('DROP INDEX %s', substring(definition FROM 'INDEX (\S+)'));
 		definitions := definitions || definition;
 	END LOOP;
-	RETURN CASE WHEN regexp_replace(replace(definitions[1], 'hnsw', 'togg'), ' \w+_l2_ops', '') <> definitions[2]
+	RETURN CASE WHEN regexp_replace(replace(definitions[1], 'hnsw', 'togg'), ' \w+_(l2|hamming)_ops', '') <> definitions[2]
 		   THEN definitions[1] || ' became ' ELSE '' END || definitions[2];
 END
 $$;
@@ -51,20 +52,22 @@ SELECT one_word_changed(statement) FROM unnest(ARRAY[
 	'CREATE INDEX ON items USING hnsw (embedding vector_l2_ops)',
 	'CREATE INDEX ON items USING hnsw (embedding vector_ip_ops)',
 	'CREATE INDEX ON items USING hnsw (embedding vector_cosine_ops)',
+	'CREATE INDEX ON items USING hnsw (embedding vector_l1_ops)',
 	'CREATE INDEX ON items USING hnsw (half halfvec_l2_ops)',
 	'CREATE INDEX ON items USING hnsw (half halfvec_ip_ops)',
 	'CREATE INDEX ON items USING hnsw (half halfvec_cosine_ops)',
+	'CREATE INDEX ON items USING hnsw (half halfvec_l1_ops)',
 	'CREATE INDEX ON items USING hnsw (embedding vector_l2_ops) WITH (m = 16, ef_construction = 64)',
 	'CREATE INDEX ON items USING hnsw (embedding vector_l2_ops) WITH (m = 2, ef_construction = 4)',
 	'CREATE INDEX ON items USING hnsw (embedding vector_l2_ops) WITH (m = 100, ef_construction = 1000)',
 	'CREATE INDEX ON items USING hnsw (embedding vector_l2_ops) WHERE category = 1',
 	'CREATE INDEX ON items USING hnsw ((embedding::halfvec(3)) halfvec_l2_ops)',
 	'CREATE INDEX ON items USING hnsw ((subvector(embedding, 1, 2)::vector(2)) vector_cosine_ops)',
+	'CREATE INDEX ON items USING hnsw ((binary_quantize(embedding)::bit(3)) bit_hamming_ops)',
 	'CREATE INDEX named ON items USING hnsw (embedding vector_l2_ops)']) AS statement;
 
 -- What hnsw has and togg has not
-CREATE INDEX ON items USING togg (embedding vector_l1_ops);
-CREATE INDEX ON items USING togg ((binary_quantize(embedding)::bit(3)) bit_hamming_ops);
+CREATE INDEX ON items USING togg ((binary_quantize(embedding)::bit(3)) bit_jaccard_ops);
 CREATE INDEX ON items USING togg ((embedding::sparsevec(3)) sparsevec_l2_ops);
 CREATE INDEX ON items USING togg ((embedding::sparsevec(3)));
 -- and the reverse: a default operator class
@@ -84,7 +87,7 @@ DECLARE
 	class text;
 BEGIN
 	EXECUTE format('CREATE TABLE few (val %s(3))', type);
-	FOR op, class IN VALUES ('<->', 'l2'), ('<#>', 'ip'), ('<=>', 'cosine') LOOP
+	FOR op, class IN VALUES ('<->', 'l2'), ('<#>', 'ip'), ('<=>', 'cosine'), ('<+>', 'l1') LOOP
 		INSERT INTO few VALUES ('[0,0,0]'), ('[1,2,3]'), ('[1,1,1]'), (NULL);
 		EXECUTE format('CREATE INDEX few_val ON few USING togg (val %s_%s_ops)', type, class);
 		INSERT INTO few VALUES ('[1,2,4]');

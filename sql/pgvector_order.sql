@@ -31,7 +31,7 @@ BEGIN
 	EXECUTE format('INSERT INTO items SELECT i, (SELECT array_agg((%s)::real ORDER BY j) '
 				   'FROM unnest(vec(i, %s, 100)) WITH ORDINALITY u(e, j)) '
 				   'FROM generate_series(1, 200) i', element, dims);
-	FOR op, class IN VALUES ('<->', 'l2'), ('<#>', 'ip'), ('<=>', 'cosine') LOOP
+	FOR op, class IN VALUES ('<->', 'l2'), ('<#>', 'ip'), ('<=>', 'cosine'), ('<+>', 'l1') LOOP
 		EXECUTE format('CREATE INDEX items_v ON items USING togg (v %s_%s_ops)', type, class);
 		storage := (SELECT i.storage FROM togg_index_info('items_v') i);
 		results := '{}';

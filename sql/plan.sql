@@ -45,7 +45,7 @@ SELECT plan('SELECT id FROM items WHERE kind <> 7 ORDER BY v <-> ''{1,2,3,4,5,6,
 SELECT plan('SELECT id FROM items WHERE kind = 7 ORDER BY v <-> ''{1,2,3,4,5,6,7,8}'' LIMIT 10');
 SELECT plan('SELECT id FROM items WHERE id = 7 ORDER BY v <-> ''{1,2,3,4,5,6,7,8}'' LIMIT 10');
 SELECT plan('SELECT id FROM items WHERE id BETWEEN 7 AND 20 ORDER BY v <-> ''{1,2,3,4,5,6,7,8}'' LIMIT 10');
--- a distance is no condition that the index can look up
+-- a distance is where the scan ends, but no condition by itself
 SELECT plan('SELECT id FROM items WHERE v <-> ''{1,2,3,4,5,6,7,8}'' < 3 ORDER BY v <-> ''{1,2,3,4,5,6,7,8}'' LIMIT 10');
 SELECT plan('SELECT id FROM items WHERE v <-> ''{1,2,3,4,5,6,7,8}'' < 3');
 SELECT plan('SELECT id FROM items WHERE v = ''{1,2,3,4,5,6,7,8}''');

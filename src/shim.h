@@ -6,7 +6,7 @@
  *
  * Inside the server these are PostgreSQL's own types and memory contexts.
  * With TOGG_STANDALONE defined the same sources compile without a server,
- * which is how test/unit links them (under ASan and UBSan).
+ * which is how test/unit links them (under ASan, UBSan and TSan).
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/lwlock.h"
 #include "utils/memutils.h"
 
 /* Zeroed memory of any size, from the current memory context. */
@@ -33,11 +34,18 @@
 #define tg_free(ptr)			pfree(ptr)
 #define tg_check_interrupts()	CHECK_FOR_INTERRUPTS()
 
+/* A lock among the processes of a build; initialized by who makes it. */
+typedef LWLock TgLock;
+
+#define tg_lock(lock)			((void) LWLockAcquire((lock), LW_EXCLUSIVE))
+#define tg_unlock(lock)			LWLockRelease(lock)
+
 #else							/* TOGG_STANDALONE */
 
 #include <assert.h>
 #include <float.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -87,6 +95,47 @@ tg_realloc(void *ptr, Size size)
 #define tg_free(ptr)			free(ptr)
 #define tg_check_interrupts()	((void) 0)
 
+/* The same among threads. */
+typedef pthread_mutex_t TgLock;
+
+#define tg_lock(lock)			((void) pthread_mutex_lock(lock))
+#define tg_unlock(lock)			((void) pthread_mutex_unlock(lock))
+
 #endif							/* TOGG_STANDALONE */
+
+/*
+ * Numbers that several processes read and write.  On most processors a load or
+ * store of these is one like any other.
+ */
+static inline uint32
+tg_fetch_add_u32(uint32 *number, uint32 add)
+{
+	return __atomic_fetch_add(number, add, __ATOMIC_RELAXED);
+}
+
+static inline uint32
+tg_load_u32(const uint32 *number)
+{
+	return __atomic_load_n(number, __ATOMIC_RELAXED);
+}
+
+static inline void
+tg_store_u32(uint32 *number, uint32 value)
+{
+	__atomic_store_n(number, value, __ATOMIC_RELAXED);
+}
+
+/* Who reads what was stored here sees all that was written before. */
+static inline uint16
+tg_load_acquire_u16(const uint16 *number)
+{
+	return __atomic_load_n(number, __ATOMIC_ACQUIRE);
+}
+
+static inline void
+tg_store_release_u16(uint16 *number, uint16 value)
+{
+	__atomic_store_n(number, value, __ATOMIC_RELEASE);
+}
 
 #endif							/* TOGG_SHIM_H */

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "am/am.h"
+#include "am/radius.h"
 
 #include "fmgr.h"
 
@@ -22,10 +23,12 @@ _PG_init(void)
 {
 	tg_options_init();
 	tg_explain_init();
+	tg_radius_init();
 }
 
 /*
- * pg_index_column_has_property(): the vector is what rows are ordered by.
+ * pg_index_column_has_property(): the vector, which is the first column, is
+ * what rows are ordered by.
  */
 static bool
 tg_amproperty(Oid index_oid, int attno, IndexAMProperty prop,
@@ -33,7 +36,7 @@ tg_amproperty(Oid index_oid, int attno, IndexAMProperty prop,
 {
 	if (prop != AMPROP_DISTANCE_ORDERABLE || attno == 0)
 		return false;
-	*res = true;
+	*res = attno == 1;
 	*isnull = false;
 	return true;
 }
@@ -53,15 +56,15 @@ togg_handler(PG_FUNCTION_ARGS)
 	routine->amcanorderbyop = true;
 	routine->amcanbackward = false;
 	routine->amcanunique = false;
-	routine->amcanmulticol = false;
+	routine->amcanmulticol = true;
 	routine->amoptionalkey = true;
-	routine->amsearcharray = false;
-	routine->amsearchnulls = false;
+	routine->amsearcharray = true;
+	routine->amsearchnulls = true;
 	routine->amstorage = false;
 	routine->amclusterable = false;
 	routine->ampredlocks = false;
 	routine->amcanparallel = false;
-	routine->amcaninclude = false;
+	routine->amcaninclude = true;
 	routine->amusemaintenanceworkmem = true;
 #if PG_VERSION_NUM >= 160000
 	routine->amsummarizing = false;
@@ -75,6 +78,7 @@ togg_handler(PG_FUNCTION_ARGS)
 	routine->aminsert = tg_aminsert;
 	routine->ambulkdelete = tg_ambulkdelete;
 	routine->amvacuumcleanup = tg_amvacuumcleanup;
+	routine->amcanreturn = tg_amcanreturn;
 	routine->amcostestimate = tg_amcostestimate;
 	routine->amoptions = tg_amoptions;
 	routine->amproperty = tg_amproperty;

@@ -98,9 +98,9 @@ extern TgSearchSettings tg_index_settings(Relation index);
  * How many rows may be returned from a pool of this ef that was expanded to this
  * depth, and to which ef it grows when more are wanted.
  */
-extern int64 tg_settings_rows(const TgSearchSettings *settings, int ef,
-							  int depth);
-extern int64 tg_settings_next(const TgSearchSettings *settings, int ef,
+extern int64 tg_settings_rows(const TgSearchSettings *settings, int64 ef,
+							  int64 depth);
+extern int64 tg_settings_next(const TgSearchSettings *settings, int64 ef,
 							  int64 rows);
 
 /* Options of an index, defaults filled in. */
@@ -122,7 +122,7 @@ extern void tg_meta_set_dims(TgMetaPage *meta, const TgOptions *options,
 /* Raise ERROR if the dimensions are not those of the index. */
 extern void tg_check_dims(Relation index, int expected, int dims);
 
-/* ---------- build.c ---------- */
+/* ---------- ../build/build.c ---------- */
 
 extern IndexBuildResult *tg_ambuild(Relation heap, Relation index,
 									IndexInfo *indexInfo);
@@ -142,7 +142,7 @@ extern bool tg_aminsert(Relation index, Datum *values, bool *isnull,
  * context.
  */
 extern bool tg_insert_row(Relation index, Datum value, bool isnull,
-						  ItemPointer tid, bool unchanged);
+						  const TgRow *row, bool unchanged);
 
 /*
  * The highest layer of a vertex that has drawn this random number: 1/m of the
@@ -224,6 +224,10 @@ extern void tg_scan_set(IndexScanDesc scan, const TgSearchSettings *settings,
  */
 extern int	tg_scan_probe(IndexScanDesc scan, TgSpan span, double *distances,
 						  int max);
+
+/* ---------- index_only.c ---------- */
+
+extern bool tg_amcanreturn(Relation index, int attno);
 
 /* ---------- vacuum.c ---------- */
 

@@ -11,53 +11,36 @@
  */
 #include "postgres.h"
 
-#include "am/am.h"
+#include "am/check.h"
 
 #include <math.h>
 
 #include "access/relation.h"
 #include "access/table.h"
-#include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/index.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "lib/bloomfilter.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(togg_check);
 
-typedef struct CheckState
-{
-	Relation	heap;
-	Relation	index;
-	const TgIndex *tg;
-	Snapshot	snapshot;
-	TgReader	reader;
-	ReturnSetInfo *result;
-	BlockNumber nblocks;
-	uint8	   *slots;			/* [nblocks * stripe_slots], flags below */
-	bloom_filter *tids;			/* of all rows, for heapallindexed */
-	bool		skip_killed;	/* scans do not return what is killed */
-} CheckState;
-
+/* What is known of a slot. */
 #define SEEN_VERTEX		0x01
-#define SEEN_TIDS		0x02
-#define SEEN_FREE		0x04
-#define REACHED			0x08
+#define REACHED			0x02
 
-static void report(CheckState *state, BlockNumber block, int slot,
-				   const char *format,...) pg_attribute_printf(4, 5);
+/* How far factors may be off, of the terms they are made of. */
+#define ROUNDING		1e-3
 
-/*
- * Add a finding; slot is -1 for one about a page.
- */
-static void
-report(CheckState *state, BlockNumber block, int slot, const char *format,...)
+void
+tg_check_report(TgCheck *check, BlockNumber block, int slot,
+				const char *format,...)
 {
 	char		text[256];
 	va_list		args;
@@ -70,58 +53,38 @@ report(CheckState *state, BlockNumber block, int slot, const char *format,...)
 	values[0] = Int64GetDatum((int64) block);
 	values[1] = Int32GetDatum(slot);
 	values[2] = CStringGetTextDatum(text);
-	tuplestore_putvalues(state->result->setResult, state->result->setDesc,
+	tuplestore_putvalues(check->result->setResult, check->result->setDesc,
 						 values, nulls);
 }
 
-static void
-report_slot(CheckState *state, TgVertexId id, const char *text)
+void
+tg_check_report_slot(TgCheck *check, TgVertexId id, const char *text)
 {
-	report(state, tg_id_stripe(&state->tg->layout, id),
-		   tg_id_place(&state->tg->layout, id), "%s", text);
+	tg_check_report(check, tg_id_stripe(&check->tg->layout, id),
+					tg_id_place(&check->tg->layout, id), "%s", text);
 }
 
 /*
  * The flags of a slot number; NULL if the index has no such slot.
  */
 static uint8 *
-slot_flags(CheckState *state, TgVertexId id)
+slot_flags(TgCheck *check, TgVertexId id)
 {
-	if (id / state->tg->layout.stripe_slots >= state->nblocks)
+	if (id / check->tg->layout.stripe_slots >= check->nblocks)
 		return NULL;
-	return &state->slots[id];
-}
-
-static void
-check_tids(CheckState *state, TgVertexId id, const TgSlotHeader *header)
-{
-	ItemPointer tids = tg_slot_tids(&state->tg->layout, header);
-
-	if (header->ntids == TG_TIDS_CLOSED)
-		return;
-	for (int i = 0; i < header->ntids; i++)
-	{
-		ItemPointerData tid = tg_tid_get(&tids[i]);
-
-		if (!ItemPointerIsValid(&tid))
-			report_slot(state, id, "has an invalid heap TID");
-		else if (state->tids &&
-				 !(state->skip_killed && tg_tid_is_killed(&tids[i])))
-			bloom_add_element(state->tids, (unsigned char *) &tid,
-							  sizeof(ItemPointerData));
-	}
+	return &check->slots[id];
 }
 
 /*
  * A list that lost members may end before its last parts begin.
  */
 static void
-check_division(CheckState *state, TgVertexId id, const TgSlotHeader *header)
+check_division(TgCheck *check, TgVertexId id, const TgSlotHeader *header)
 {
 	const TgDivision *division = &header->division;
 	bool		sane = true;
 
-	switch (state->tg->layout.guide)
+	switch (check->tg->layout.guide)
 	{
 		case TG_GUIDE_KMEANS:
 			for (int c = 0; c < header->nclusters; c++)
@@ -140,163 +103,339 @@ check_division(CheckState *state, TgVertexId id, const TgSlotHeader *header)
 			break;
 	}
 	if (!sane)
-		report_slot(state, id, "has clusters that are not in order");
+		tg_check_report_slot(check, id, "has clusters that are not in order");
 }
 
 /*
  * A vertex of an upper layer has one below it, unless it is dead.
  */
 static void
-check_below(CheckState *state, TgVertexId id, TgVertexId below, int layer)
+check_below(TgCheck *check, TgVertexId id, TgVertexId below, int layer)
 {
 	const TgSlotHeader *header;
-	uint8	   *flags = slot_flags(state, below);
+	uint8	   *flags = slot_flags(check, below);
 
 	if (flags == NULL)
 	{
-		report_slot(state, id, "is above a slot that does not exist");
+		tg_check_report_slot(check, id, "is above a slot that does not exist");
 		return;
 	}
-	header = tg_reader_open_slot(&state->reader, below);
+	header = tg_reader_open_slot(&check->reader, below);
 	if (header->kind != TG_SLOT_VERTEX || header->layer != layer - 1)
-		report_slot(state, id, "is above a slot that is no vertex of the layer below");
-	state->reader.graph.close(&state->reader.graph);
+		tg_check_report_slot(check, id, "is above a slot that is no vertex of the layer below");
+	check->reader.graph.close(&check->reader.graph);
 }
 
 static bool
-is_root(const CheckState *state, TgVertexId id)
+is_root(const TgCheck *check, TgVertexId id)
 {
-	for (int layer = 0; layer < tg_index_layers(state->tg); layer++)
-		if (id == tg_index_root(state->tg, layer))
+	for (int layer = 0; layer < tg_index_layers(check->tg); layer++)
+		if (id == tg_index_root(check->tg, layer))
 			return true;
 	return false;
 }
 
-static void
-check_factors(CheckState *state, TgVertexId id, const TgVertexView *view)
+/*
+ * The norm that a slot notes is that of its vector, which storage may have
+ * rounded; a vector normalised before it was rounded has 1.
+ */
+static bool
+is_norm_of(const TgCheck *check, const TgSlotHeader *header,
+		   const float *values)
 {
-	for (int lane = 0; lane < view->degree; lane++)
-	{
-		TgBlockView block = tg_view_block(&state->tg->layout.block, view,
-										  lane / TG_BLOCK_LANES);
-		int			place = lane % TG_BLOCK_LANES;
+	double		length = 0;
+	double		noted = sqrt(header->norm2);
 
-		if (isnan(block.a[place]) || !isfinite(block.f[place]) ||
-			block.f[place] > 0)
-		{
-			report_slot(state, id, "has a neighbour whose code factors cannot be");
-			return;
-		}
+	if (!(header->norm2 >= 0) || !(header->error >= 0))
+		return false;
+	for (int i = 0; i < check->tg->geometry.dims; i++)
+		length += (double) values[i] * values[i];
+	length = sqrt(length);
+
+	/* What float32 cannot sum is not noted as it is. */
+	if (!isfinite(header->norm2) || length < 1e-15 || length > 1e15)
+		return isfinite(length);
+	return fabs(length - noted) <= header->error + ROUNDING * length;
+}
+
+/*
+ * Stale marks are of neighbours that there are.
+ */
+static bool
+has_odd_marks(const TgCheck *check, const TgSlotHeader *header)
+{
+	const TgLayout *layout = &check->tg->layout;
+	TgVertexView view = {0};
+
+	view.blocks = (const char *) header + layout->blocks_offset;
+	for (int b = 0; b < layout->degree / TG_BLOCK_LANES; b++)
+	{
+		int			lanes = header->degree - b * TG_BLOCK_LANES;
+		uint32		stale = tg_view_block(&layout->block, &view, b).stale;
+
+		if (lanes < TG_BLOCK_LANES && stale >> Max(lanes, 0) != 0)
+			return true;
 	}
+	return false;
+}
+
+/*
+ * A vertex's header, and its list beside that; its values are in check->values.
+ */
+static void
+check_vertex(TgCheck *check, TgVertexId id, const TgSlotHeader *header)
+{
+	bool		dead = (header->flags & TG_VERTEX_DEAD) != 0;
+	bool		root = (header->flags & TG_VERTEX_ROOT) != 0;
+	bool		rows = header->ntids > 0 || header->next != TG_INVALID_VERTEX;
+
+	check_division(check, id, header);
+	if (header->flags & ~(TG_VERTEX_DEAD | TG_VERTEX_ROOT))
+		tg_check_report_slot(check, id, "has flags that there are not");
+	if (header->layer >= tg_index_layers(check->tg))
+		tg_check_report_slot(check, id, "is on a layer that there is not");
+	if (!root && !is_norm_of(check, header, check->values))
+		tg_check_report_slot(check, id, "has a norm that is not its vector's");
+	if ((dead || root || header->layer > 0) && rows)
+		tg_check_report_slot(check, id, "has rows, but is not one to have any");
+	if (!(dead || root || header->layer > 0) && !rows)
+		tg_check_report_slot(check, id, "has no rows but is not dead");
+	if (has_odd_marks(check, header))
+		tg_check_report_slot(check, id, "has marks of neighbours that it does not have");
+}
+
+/*
+ * All heap TIDs of a vertex, its chain's included.
+ */
+static void
+check_vertex_rows(TgCheck *check, TgVertexId id, float error)
+{
+	ItemPointerData *tids = NULL;
+	int64		capacity = 0;
+	int64		n = tg_tids_collect(&check->reader, id, &check->choice,
+									&tids, &capacity);
+
+	tg_check_rows(check, tg_id_stripe(&check->tg->layout, id),
+				  tg_id_place(&check->tg->layout, id), tids, n, check->values,
+				  error, TG_UNRANKED_KINDS);
+	if (tids)
+		pfree(tids);
 }
 
 /*
  * Pass 1: every slot by itself.
  */
 static void
-check_slot(CheckState *state, TgVertexId id)
+check_slot(TgCheck *check, TgVertexId id)
 {
-	const TgSlotHeader *header = tg_reader_open_slot(&state->reader, id);
-	TgGraph    *graph = &state->reader.graph;
-	uint8	   *flags = slot_flags(state, id);
-	TgVertexId	below = header->below;
-	int			layer = 0;
+	TgGraph    *graph = &check->reader.graph;
+	const TgSlotHeader *header = tg_reader_open_slot(&check->reader, id);
+	TgSlotHeader copy = *header;
+	uint8	   *flags = slot_flags(check, id);
 
-	switch (header->kind)
+	/* A crash may leave a root that the metapage never heard of. */
+	if (header->kind == TG_SLOT_VERTEX &&
+		((header->flags & TG_VERTEX_ROOT) == 0 || is_root(check, id)))
 	{
-		case TG_SLOT_FREE:
-			*flags |= SEEN_FREE;
-			break;
-		case TG_SLOT_TIDS:
-			*flags |= SEEN_TIDS;
-			check_tids(state, id, header);
-			break;
-		default:
-			/* A crash may leave a root that the metapage never heard of. */
-			if ((header->flags & TG_VERTEX_ROOT) && !is_root(state, id))
-			{
-				*flags |= SEEN_FREE;
-				break;
-			}
-			*flags |= SEEN_VERTEX;
-			check_tids(state, id, header);
-			check_division(state, id, header);
-			if (!(header->flags & TG_VERTEX_DEAD))
-				layer = header->layer;
-			if (!(header->norm2 >= 0) || !(header->error >= 0))
-				report_slot(state, id, "has a vector of impossible norm");
-			if ((header->flags & TG_VERTEX_DEAD) &&
-				(header->ntids > 0 || header->next != TG_INVALID_VERTEX))
-				report_slot(state, id, "is dead but has rows");
-			if (!(header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT)) &&
-				header->layer == 0 && header->ntids == 0 && header->next == TG_INVALID_VERTEX)
-				report_slot(state, id, "has no rows but is not dead");
-	}
-	if (header->kind == TG_SLOT_VERTEX && state->tg->layout.bits > 0)
-	{
-		TgVertexView view = {0};
-
-		view.degree = header->degree;
-		view.blocks = (const char *) header + state->tg->layout.blocks_offset;
-		check_factors(state, id, &view);
+		*flags |= SEEN_VERTEX;
+		tg_unstore(&check->tg->geometry, check->tg->layout.storage,
+				   tg_reader_vector(&check->reader, id), check->values);
+		check_vertex(check, id, header);
 	}
 	graph->close(graph);
-	if (layer > 0)
-		check_below(state, id, below, layer);
+
+	/* A standby may not have heard of the newest transactions. */
+	if (!RecoveryInProgress() && copy.xid > tg_stamp_now())
+		tg_check_report_slot(check, id, "has a stamp of the future");
+	if (!(*flags & SEEN_VERTEX) || (copy.flags & TG_VERTEX_DEAD))
+		return;
+	if (copy.layer > 0)
+		check_below(check, id, copy.below, copy.layer);
+	else if (!(copy.flags & TG_VERTEX_ROOT))
+		check_vertex_rows(check, id, copy.error);
+}
+
+/* Inner vector of the open vertex, rotated. */
+static void
+read_rotated(TgCheck *check, TgVertexId id, float *rotated)
+{
+	tg_reader_inner(&check->reader, check->tg, id, check->values,
+					check->inner);
+	tg_rotate(&check->tg->rotation, check->inner, rotated);
+}
+
+/*
+ * Do a neighbour's factors follow from its code and the two vectors?  check->
+ * holder_rotated and check->rotated are those; error bounds how far rounding in
+ * storage has moved them.
+ */
+static bool
+is_code_right(TgCheck *check, int lane, float error)
+{
+	const TgIndex *tg = check->tg;
+	TgVertexView view = {0};
+	TgBlockView block;
+	double		n2 = 0;			/* |w|^2, of the residual w = P(o - p) */
+	double		xw = 0;			/* <x, w>, for the code x */
+	double		xp = 0;			/* <x, P(p - m)>, for the root m */
+	double		terms = 0;		/* what that is the sum of */
+	double		o2 = 0;
+	double		a;
+	double		f;
+	double		slack;
+
+	view.blocks = check->blocks;
+	block = tg_view_block(&tg->layout.block, &view, lane / TG_BLOCK_LANES);
+	lane %= TG_BLOCK_LANES;
+	a = block.a[lane];
+	f = block.f[lane];
+	tg_codes_get_lane(block.codes, tg->geometry.inner_dims, tg->layout.bits,
+					  lane, check->levels);
+	for (int i = 0; i < tg->geometry.inner_dims; i++)
+	{
+		double		x = tg->layout.bits == 1 ? 2.0 * check->levels[i] - 1.0 :
+			check->levels[i] - 1.5;
+		double		w = check->rotated[i] - check->holder_rotated[i];
+		double		p = check->holder_rotated[i] - tg->root_rotated[i];
+
+		n2 += w * w;
+		xw += x * w;
+		xp += x * p;
+		terms += fabs(x * p);
+		o2 += (double) check->rotated[i] * check->rotated[i];
+	}
+
+	/* Equal but for rounding, or too far apart for float32. */
+	if (n2 <= 1e-10 * o2 || n2 <= error * error || n2 > 1e30)
+		return true;
+	slack = ROUNDING + 1e-6 * sqrt(o2 / n2) + 4 * error / sqrt(n2);
+	return fabs(f * xw + 2 * n2) <= slack * 2 * n2 &&
+		fabs(a - (n2 - f * xp)) <= slack * (n2 + fabs(f) * terms);
+}
+
+/*
+ * Is the open vertex longer than an index by inner product had room for?  Codes
+ * of these are not judged: version 0.1.0 mapped them to another place.
+ */
+static bool
+is_cut(const TgCheck *check)
+{
+	const TgGeometry *geometry = &check->tg->geometry;
+
+	return geometry->metric == TG_METRIC_IP &&
+		check->reader.header->norm2 > geometry->max_norm * geometry->max_norm;
+}
+
+/*
+ * A list's neighbours, which are vertices: are they of its layer, and do its
+ * codes agree with their vectors?
+ */
+static void
+check_neighbours(TgCheck *check, TgVertexId id, const TgVertexId *ids, int n)
+{
+	TgGraph    *graph = &check->reader.graph;
+	const TgLayout *layout = &check->tg->layout;
+	TgVertexView view;
+	int			layer;
+	float		error;
+	bool		cut;
+
+	if (!graph->open(graph, id, &view))
+		return;
+	layer = check->reader.header->layer;
+	cut = is_cut(check);
+	error = is_root(check, id) ? 0 : check->reader.header->error;
+	memcpy(check->blocks, view.blocks,
+		   layout->block.block_size * (layout->degree / TG_BLOCK_LANES));
+	read_rotated(check, id, check->holder_rotated);
+	graph->close(graph);
+
+	for (int lane = 0; lane < n; lane++)
+	{
+		TgVertexView neighbour;
+		const char *fault = NULL;
+		const TgSlotHeader *header;
+
+		if (!graph->open(graph, ids[lane], &neighbour))
+			continue;
+		header = check->reader.header;
+		if (header->layer != layer)
+			fault = "links to a vertex of another layer";
+		else if (layout->bits > 0 && !cut && !is_cut(check))
+		{
+			read_rotated(check, ids[lane], check->rotated);
+			if (!is_code_right(check, lane, error + header->error))
+				fault = "has a code that is not of the neighbour's vector";
+		}
+		graph->close(graph);
+		if (fault)
+			tg_check_report_slot(check, id, fault);
+	}
 }
 
 /*
  * Pass 2: links and chains, following them from the root.
  */
 static void
-check_links(CheckState *state, TgVertexId id, TgVertexId *queue, int64 *queued)
+check_links(TgCheck *check, TgVertexId id, TgVertexId *queue, int64 *queued)
 {
-	TgGraph    *graph = &state->reader.graph;
+	TgGraph    *graph = &check->reader.graph;
 	TgVertexId	ids[TG_MAX_DEGREE];
 	TgVertexView view;
+	bool		sane = true;
 
 	if (!graph->open(graph, id, &view))
 		return;
 	for (int i = 0; i < view.degree; i++)
-		ids[i] = tg_list_get(&state->tg->layout, state->reader.header, i);
+		ids[i] = tg_list_get(&check->tg->layout, check->reader.header, i);
 	graph->close(graph);
 
 	for (int i = 0; i < view.degree; i++)
 	{
-		uint8	   *flags = slot_flags(state, ids[i]);
+		uint8	   *flags = slot_flags(check, ids[i]);
+		const char *fault = NULL;
 
 		for (int j = 0; j < i; j++)
 			if (ids[i] == ids[j])
-				report_slot(state, id, "links to the same vertex twice");
+				fault = "links to the same vertex twice";
 		if (ids[i] == id)
-			report_slot(state, id, "links to itself");
-		if (flags == NULL)
-			report_slot(state, id, "links to a slot that does not exist");
+			fault = "links to itself";
+		else if (flags == NULL)
+			fault = "links to a slot that does not exist";
 		else if (!(*flags & SEEN_VERTEX))
-			report_slot(state, id, "links to a slot that is no vertex");
+			fault = "links to a slot that is no vertex";
 		else if (!(*flags & REACHED))
 		{
 			*flags |= REACHED;
 			queue[(*queued)++] = ids[i];
 		}
+		if (fault)
+		{
+			tg_check_report_slot(check, id, fault);
+			sane = false;
+		}
 	}
+	if (sane)
+		check_neighbours(check, id, ids, view.degree);
 }
 
 /*
  * Is any row of a vertex visible?
  */
 static bool
-has_visible_row(CheckState *state, TgVertexId id)
+has_visible_row(TgCheck *check, TgVertexId id)
 {
 	ItemPointerData *tids = NULL;
 	int64		capacity = 0;
-	int64		n = tg_tids_collect(&state->reader, id, state->skip_killed,
+	int64		n = tg_tids_collect(&check->reader, id, &check->choice,
 									&tids, &capacity);
 	bool		visible = false;
 
 	for (int64 i = 0; i < n && !visible; i++)
-		visible = table_index_fetch_tuple_check(state->heap, &tids[i],
-												state->snapshot, NULL);
+		visible = ItemPointerIsValid(&tids[i]) &&
+			ItemPointerGetBlockNumber(&tids[i]) < check->heap_blocks &&
+			table_index_fetch_tuple_check(check->heap, &tids[i],
+												check->snapshot, NULL);
 	if (tids)
 		pfree(tids);
 	return visible;
@@ -310,71 +449,69 @@ has_visible_row(CheckState *state, TgVertexId id)
  * is lost by it.
  */
 static void
-check_graph(CheckState *state)
+check_graph(TgCheck *check)
 {
-	const TgLayout *layout = &state->tg->layout;
-	Size		nslots = (Size) state->nblocks * layout->stripe_slots;
+	const TgLayout *layout = &check->tg->layout;
+	Size		nslots = (Size) check->nblocks * layout->stripe_slots;
 	TgVertexId *queue;
 	int64		queued = 0;
 	TgSlotScan	scan;
 	TgVertexId	id;
 
-	state->slots = MemoryContextAllocExtended(CurrentMemoryContext, nslots,
+	check->slots = MemoryContextAllocExtended(CurrentMemoryContext, nslots,
 											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	queue = MemoryContextAllocExtended(CurrentMemoryContext,
 									   sizeof(TgVertexId) * nslots,
 									   MCXT_ALLOC_HUGE);
-	tg_reader_init(&state->reader, state->index, layout);
-	tg_slot_scan_begin(&scan, state->index, layout);
+	tg_reader_init(&check->reader, check->index, layout);
+	check->blocks = palloc(layout->block.block_size *
+						   (layout->degree / TG_BLOCK_LANES));
+	check->values = palloc(sizeof(float) * layout->dims);
+	check->inner = palloc(sizeof(float) * layout->inner_dims);
+	check->holder_rotated = palloc(sizeof(float) * layout->inner_dims);
+	check->rotated = palloc(sizeof(float) * layout->inner_dims);
+	check->levels = palloc(layout->inner_dims);
+	tg_slot_scan_begin(&scan, check->index, layout);
 	while (tg_slot_scan_next(&scan, &id))
-		if (scan.page.kind == TG_PAGE_LIST && slot_flags(state, id))
-			check_slot(state, id);
+		if (scan.page.kind == TG_PAGE_LIST && slot_flags(check, id))
+			check_slot(check, id);
 
-	for (int layer = 0; layer < tg_index_layers(state->tg); layer++)
+	for (int layer = 0; layer < tg_index_layers(check->tg); layer++)
 	{
-		TgVertexId	root = tg_index_root(state->tg, layer);
+		TgVertexId	root = tg_index_root(check->tg, layer);
 
 		queue[queued++] = root;
-		*slot_flags(state, root) |= REACHED;
+		*slot_flags(check, root) |= REACHED;
 	}
 	for (int64 head = 0; head < queued; head++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		check_links(state, queue[head], queue, &queued);
+		check_links(check, queue[head], queue, &queued);
 	}
 	for (Size i = 0; i < nslots; i++)
-		if ((state->slots[i] & SEEN_VERTEX) && !(state->slots[i] & REACHED) &&
-			has_visible_row(state, (TgVertexId) i))
-			report_slot(state, (TgVertexId) i, "cannot be reached from the root");
-	tg_reader_free(&state->reader);
+		if ((check->slots[i] & SEEN_VERTEX) && !(check->slots[i] & REACHED) &&
+			has_visible_row(check, (TgVertexId) i))
+			tg_check_report_slot(check, (TgVertexId) i, "cannot be reached from the root");
+	tg_reader_free(&check->reader);
 }
 
 /*
- * Is a row of the table in the index?
+ * Rows that no distance ranks, in their lists.
  */
 static void
-check_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
-		  bool tupleIsAlive, void *arg)
+check_unranked(TgCheck *check)
 {
-	CheckState *state = arg;
+	ItemPointerData *tids = NULL;
+	int64		capacity = 0;
 
-	if (bloom_lacks_element(state->tids, (unsigned char *) tid,
-							sizeof(ItemPointerData)))
-		report(state, TG_METAPAGE_BLKNO, -1,
-			   "row (%u,%u) of the table is not in the index",
-			   ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid));
-}
+	for (int kind = 0; kind < TG_UNRANKED_KINDS; kind++)
+	{
+		int64		n = tg_unranked_collect(check->index, kind,
+											&check->choice, &tids,
+											&capacity);
 
-static void
-check_heap(CheckState *state)
-{
-	IndexInfo  *info = BuildIndexInfo(state->index);
-	TableScanDesc scan = table_beginscan_strat(state->heap, state->snapshot, 0,
-											   NULL, true, true);
-
-	info->ii_Concurrent = true;
-	table_index_build_scan(state->heap, state->index, info, true, false,
-						   check_row, state, scan);
+		tg_check_rows(check, TG_METAPAGE_BLKNO, -1, tids, n, NULL, 0, kind);
+	}
 }
 
 /*
@@ -384,46 +521,53 @@ Datum
 togg_check(PG_FUNCTION_ARGS)
 {
 	bool		heapallindexed = PG_GETARG_BOOL(1);
-	CheckState	state = {0};
-	ItemPointerData *tids = NULL;
-	int64		capacity = 0;
+	TgCheck		check = {0};
 	LOCKMODE	lockmode;
 	Oid			heap_oid;
+	Oid			user;
+	int			security;
+	int			nest_level;
 
 	InitMaterializedSRF(fcinfo, 0);
-	state.result = (ReturnSetInfo *) fcinfo->resultinfo;
+	check.result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	/* As everywhere, the table is locked before the index. */
 	lockmode = RecoveryInProgress() ? AccessShareLock : ShareLock;
 	heap_oid = IndexGetRelation(PG_GETARG_OID(0), true);
 	if (OidIsValid(heap_oid))
-		state.heap = table_open(heap_oid, lockmode);
-	state.index = tg_open_index(PG_GETARG_OID(0), AccessShareLock);
-	state.tg = tg_index_copy(tg_index_get(state.index));
-	state.nblocks = RelationGetNumberOfBlocks(state.index);
-	state.snapshot = RegisterSnapshot(GetLatestSnapshot());
-	state.skip_killed = !TransactionStartedDuringRecovery();
-	if (heapallindexed)
-		state.tids = bloom_create(Max(state.index->rd_rel->reltuples, 1000),
-								  maintenance_work_mem, 0);
+		check.heap = table_open(heap_oid, lockmode);
+	check.index = tg_open_index(PG_GETARG_OID(0), AccessShareLock);
+	check.tg = tg_index_copy(tg_index_get(check.index));
+	check.nblocks = RelationGetNumberOfBlocks(check.index);
+	check.heap_blocks = RelationGetNumberOfBlocks(check.heap);
+	check.snapshot = RegisterSnapshot(GetLatestSnapshot());
+	tg_columns_open(&check.columns, check.index);
+	check.choice.skip_killed = !TransactionStartedDuringRecovery();
 
-	if (state.tg->meta.dims > 0)
-		check_graph(&state);
-	for (int kind = 0; kind < TG_UNRANKED_KINDS; kind++)
+	/* The index's functions and predicate are its owner's, as is the danger. */
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(check.heap->rd_rel->relowner,
+						   security | SECURITY_RESTRICTED_OPERATION);
+	nest_level = NewGUCNestLevel();
+#if PG_VERSION_NUM >= 170000
+	RestrictSearchPath();
+#endif
+
+	if (heapallindexed)
+		tg_check_rows_begin(&check);
+	if (check.tg->meta.dims > 0)
+		check_graph(&check);
+	check_unranked(&check);
+	if (heapallindexed)
 	{
-		int64		n = tg_unranked_collect(state.index, kind,
-											state.skip_killed, &tids,
-											&capacity);
-
-		for (int64 i = 0; i < n && state.tids; i++)
-			bloom_add_element(state.tids, (unsigned char *) &tids[i],
-							  sizeof(ItemPointerData));
+		tg_check_table(&check);
+		tg_check_rows_end(&check);
 	}
-	if (heapallindexed)
-		check_heap(&state);
 
-	UnregisterSnapshot(state.snapshot);
-	relation_close(state.index, AccessShareLock);
-	table_close(state.heap, lockmode);
+	AtEOXact_GUC(false, nest_level);
+	SetUserIdAndSecContext(user, security);
+	UnregisterSnapshot(check.snapshot);
+	relation_close(check.index, AccessShareLock);
+	table_close(check.heap, lockmode);
 	return (Datum) 0;
 }

@@ -22,6 +22,16 @@
  * and the executor's LIMIT interpolates between the two, which also charges a
  * filter for the rows it throws away.
  *
+ * Conditions on the index's further columns are tested on the way.  As many as
+ * ef must pass, which takes more hops the smaller the share of rows that do;
+ * where that would cost more, a sweep reads the index in order instead:
+ *
+ *		hops		= Min(vertices, Max(POOL_GROWTH * ef, ef / share) + log2(vertices))
+ *		sweep		= vertices / TG_FILTER_SWEEP_SHARE * hop_cost
+ *		startup		= Min(hops * hop_cost, sweep + passing * hop_cost)
+ *		total		= startup + passing * (hop_cost + cpu_index_tuple_cost)
+ *					  + sweep, if it has not been made yet
+ *
  * A page access is a buffer look-up, and a random read in the share of cases
  * in which the page is not cached: index / (index + effective_cache_size).
  *
@@ -30,6 +40,7 @@
 #include "postgres.h"
 
 #include "am/am.h"
+#include "am/filter.h"
 
 #include <math.h>
 
@@ -38,7 +49,7 @@
 #include "utils/selfuncs.h"
 #include "utils/spccache.h"
 
-/* To how many times ef a pool grows, about: see TG_POOL_SLACK. */
+/* To how many times ef a pool grows, about: see tg_pool_slack(). */
 #define POOL_GROWTH				1.5
 
 /* Codes scored in about the time of one operator. */
@@ -46,6 +57,28 @@
 
 /* A page found in shared buffers, in units of a sequential page read. */
 #define CACHED_PAGE_COST		0.1
+
+/*
+ * Cost of a scan under a filter that this share of the index's rows passes.
+ */
+static void
+cost_filtered(const IndexPath *path, double share, int ef, double hop_cost,
+			  double uncached, Cost *startup, Cost *total)
+{
+	double		rows = Max(path->indexinfo->tuples, 1.0);
+	double		passing = Max(share * rows, 1.0);
+	double		hops = Max(POOL_GROWTH * ef, ef * rows / passing) +
+		log2(rows + 1);
+	double		test = list_length(path->indexclauses) * cpu_operator_cost;
+	Cost		graph = Min(hops, rows) * (hop_cost + test);
+	Cost		sweep = rows * (hop_cost / TG_FILTER_SWEEP_SHARE + test) +
+		path->indexinfo->pages * uncached * seq_page_cost;
+
+	*startup = Min(graph, sweep + passing * hop_cost);
+	*total = *startup + passing * (hop_cost + cpu_index_tuple_cost);
+	if (*startup == graph)
+		*total += sweep;
+}
 
 void
 tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
@@ -88,9 +121,16 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 		(CACHED_PAGE_COST * seq_page_cost + uncached * random_page_cost);
 	hops = Min(rows, POOL_GROWTH * ef + log2(rows + 1));
 
-	*startup_cost = hops * hop_cost;
-	*total_cost = *startup_cost +
-		rows * (2 * hop_cost + cpu_index_tuple_cost);
+	if (path->indexclauses == NIL)
+	{
+		*startup_cost = hops * hop_cost;
+		*total_cost = *startup_cost +
+			rows * (2 * hop_cost + cpu_index_tuple_cost);
+	}
+	else
+		cost_filtered(path, costs.indexSelectivity *
+					  Max(info->rel->tuples, 1.0) / rows, ef, hop_cost,
+					  uncached, startup_cost, total_cost);
 	*selectivity = costs.indexSelectivity;
 	*correlation = 0;
 	*pages = Min(info->pages, rows * slot_pages);

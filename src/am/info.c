@@ -66,6 +66,10 @@ metric_name(TgMetric metric)
 			return "inner product";
 		case TG_METRIC_COSINE:
 			return "cosine";
+		case TG_METRIC_HAMMING:
+			return "hamming";
+		case TG_METRIC_L1:
+			return "l1";
 	}
 	return NULL;
 }
@@ -158,6 +162,7 @@ togg_index_info(PG_FUNCTION_ARGS)
 	BlockNumber nblocks = RelationGetNumberOfBlocks(index);
 	TgMetaPage	now = tg_meta_read(index);
 	Counts		counts = {0};
+	const TgRowChoice all = {0};
 	ItemPointerData *tids = NULL;
 	int64		capacity = 0;
 	int64		rows;
@@ -171,7 +176,7 @@ togg_index_info(PG_FUNCTION_ARGS)
 	if (tg->meta.dims > 0)
 		count_slots(index, tg, &counts);
 	for (int kind = 0; kind < TG_UNRANKED_KINDS; kind++)
-		counts.unranked += tg_unranked_collect(index, kind, false, &tids,
+		counts.unranked += tg_unranked_collect(index, kind, &all, &tids,
 											   &capacity);
 	rows = counts.rows + counts.unranked;
 

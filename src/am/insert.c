@@ -4,7 +4,7 @@
  *	  INSERT into an index.
  *
  * 1. A search for the vector gives its candidates, with their vectors; one
- *	  that is equal takes the row's heap TID, and that is all.
+ *	  that is equal takes the row, and that is all.
  * 2. tg_prune() chooses the neighbours; the new vertex is written with its
  *	  list.  From here on it has a way out, but no way leads to it.
  * 3. The nearest neighbours get links back, one page at a time
@@ -19,6 +19,7 @@
  */
 #include "postgres.h"
 
+#include "am/columns.h"
 #include "am/link.h"
 
 #include <math.h>
@@ -34,6 +35,11 @@
 #define UNCHANGED_EF	8
 
 /*
+ * Inner product: room above the length of the first vector, for those to come.
+ */
+#define NORM_ROOM		4
+
+/*
  * A row's vector on its way into the index.
  */
 typedef struct NewVertex
@@ -43,7 +49,7 @@ typedef struct NewVertex
 	TgStored	stored;
 	char	   *bytes;			/* the stored vector */
 	float	   *inner;
-	ItemPointer tid;
+	const TgRow *row;
 	bool		unchanged;		/* an UPDATE that left the vector alone? */
 	TgVertexId	id;				/* on the layer it was written to last */
 } NewVertex;
@@ -54,14 +60,14 @@ typedef struct NewVertex
  */
 static void
 new_vertex_init(NewVertex *vertex, Relation index, const TgIndex *info,
-				TgSpan span, ItemPointer tid)
+				TgSpan span, const TgRow *row)
 {
 	const TgGeometry *geometry = &info->geometry;
 	float	   *values = palloc(sizeof(float) * geometry->dims);
 
 	vertex->index = index;
 	vertex->info = info;
-	vertex->tid = tid;
+	vertex->row = row;
 	vertex->bytes = palloc0(info->layout.vector_size);
 	vertex->inner = palloc(sizeof(float) * geometry->inner_dims);
 	vertex->stored = tg_store(geometry, info->layout.storage, span,
@@ -118,7 +124,7 @@ write_vertex(const NewVertex *vertex, TgLinker *linker, int layer,
 	else
 	{
 		header->ntids = 1;
-		*tg_slot_tids(layout, header) = *vertex->tid;
+		tg_slot_put_row(layout, header, 0, vertex->row);
 	}
 	if (layout->vector_inline)
 		memcpy(list + layout->vector_offset, vertex->bytes,
@@ -167,7 +173,7 @@ tg_highest_layer(const TgIndex *info, uint32 random)
 }
 
 /*
- * Add the heap TID to a vertex of an equal vector, if there is one among those
+ * Add the row to a vertex of an equal vector, if there is one among those
  * met.
  */
 static bool
@@ -176,14 +182,14 @@ add_to_equal(const NewVertex *vertex, TgLinker *linker, const TgMet *met, int n)
 	for (int i = 0; i < n && met[i].distance == 0; i++)
 		if (is_equal(vertex, tg_linker_reader(linker), met[i].id) &&
 			tg_tids_add(vertex->index, &vertex->info->layout, met[i].id,
-						vertex->tid))
+						vertex->row))
 			return true;
 	return false;
 }
 
 /*
  * Insert the vertex on a layer, the lowest first.  A row whose vector is in the
- * index already only adds its heap TID: false.
+ * index already only adds to that vertex: false.
  */
 static bool
 insert_on_layer(NewVertex *vertex, int layer)
@@ -230,13 +236,13 @@ insert_on_layer(NewVertex *vertex, int layer)
  */
 static bool
 insert_vector(Relation index, const TgIndex *info, TgSpan span,
-			  ItemPointer tid, bool unchanged)
+			  const TgRow *row, bool unchanged)
 {
 	NewVertex	vertex;
 	int			highest = tg_highest_layer(info,
 										   pg_prng_uint32(&pg_global_prng_state));
 
-	new_vertex_init(&vertex, index, info, span, tid);
+	new_vertex_init(&vertex, index, info, span, row);
 	vertex.unchanged = unchanged;
 	for (int layer = 0; layer <= highest; layer++)
 		if (!insert_on_layer(&vertex, layer))
@@ -321,15 +327,17 @@ set_dims(Relation index, TgSpan span)
 	{
 		tg_meta_set_dims(edit.meta, &options, span.dims, tg_half_exact(span),
 						 tg_half_in_range(span));
-		edit.meta->max_norm = sqrtf(tg_kernels->dot(span.values, span.values,
-													span.dims));
+		edit.meta->max_norm = NORM_ROOM *
+			sqrtf(tg_kernels->dot(span.values, span.values, span.dims));
+		if (edit.meta->max_norm == 0)
+			edit.meta->max_norm = 1;
 		tg_meta_edit_finish(&edit);
 	}
 	create_roots(index, span);
 }
 
 bool
-tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid,
+tg_insert_row(Relation index, Datum value, bool isnull, const TgRow *row,
 			  bool unchanged)
 {
 	const TgOpclass *opclass = tg_opclass_get(index);
@@ -338,7 +346,7 @@ tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid,
 
 	if (isnull)
 	{
-		tg_unranked_add(index, TG_UNRANKED_NULL, tid);
+		tg_unranked_add(index, TG_UNRANKED_NULL, row);
 		return false;
 	}
 	span = opclass->span(value);
@@ -349,7 +357,7 @@ tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid,
 		tg_check_dims(index, info->meta.dims, span.dims);
 	if (!tg_rankable(opclass, span))
 	{
-		tg_unranked_add(index, TG_UNRANKED_NAN, tid);
+		tg_unranked_add(index, TG_UNRANKED_NAN, row);
 		return false;
 	}
 	if (info->meta.dims == 0)
@@ -358,7 +366,7 @@ tg_insert_row(Relation index, Datum value, bool isnull, ItemPointer tid,
 		info = tg_index_get(index);
 		tg_check_dims(index, info->meta.dims, span.dims);
 	}
-	return insert_vector(index, tg_index_copy(info), span, tid, unchanged);
+	return insert_vector(index, tg_index_copy(info), span, row, unchanged);
 }
 
 /*
@@ -375,6 +383,7 @@ tg_aminsert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 												  "togg insert",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
+	TgColumns	columns;
 
 	/*
 	 * VACUUM must see us coming: see TgSlotHeader.  CREATE INDEX CONCURRENTLY
@@ -382,7 +391,10 @@ tg_aminsert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 	 */
 	(void) GetTopTransactionId();
 
-	if (tg_insert_row(index, values[0], isnull[0], tid, indexUnchanged))
+	tg_columns_open(&columns, index);
+	if (tg_insert_row(index, values[0], isnull[0],
+					  tg_row_make(&columns, values, isnull, tid),
+					  indexUnchanged))
 		tg_clustering_note_insert(index);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "am/am.h"
+#include "am/columns.h"
 
 #include "access/reloptions.h"
 #include "miscadmin.h"
@@ -226,7 +227,9 @@ tg_meta_initial(Relation index)
 {
 	TgOptions	options = tg_options_get(index);
 	TgMetaPage	meta = {0};
+	TgColumns	columns;
 
+	tg_columns_init(&columns, index);
 	meta.magic = TG_MAGIC;
 	meta.version = TG_FORMAT_VERSION;
 	meta.metric = tg_opclass_get(index)->metric;
@@ -243,6 +246,8 @@ tg_meta_initial(Relation index)
 	meta.unranked_free = TG_INVALID_VERTEX;
 	for (int i = 0; i < TG_UNRANKED_KINDS; i++)
 		meta.unranked[i] = TG_INVALID_VERTEX;
+	if (columns.n > 1)
+		meta.row_size = columns.row_size;
 	return meta;
 }
 

@@ -21,10 +21,10 @@
 #include <math.h>
 
 #include "miscadmin.h"
-#include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
 #include "am/link.h"
+#include "graph/reach.h"
 
 /* Bits of the filter for each of the dead, at least. */
 #define FILTER_BITS		8
@@ -78,65 +78,34 @@ is_dead(const TgDeadSet *dead, TgVertexId id)
 }
 
 /*
- * Which slots can be reached from the root, and which of these the marking has
- * gone on from: two bits a slot.
- */
-typedef struct Reach
-{
-	uint64	   *reached;
-	uint64	   *followed;
-	uint64		nwords;			/* of each; 0: there is no memory for it */
-	bool		pending;		/* is there any to go on from? */
-} Reach;
-
-static bool
-was_reached(const Reach *reach, TgVertexId id)
-{
-	return (reach->reached[id / 64] >> (id % 64) & 1) != 0;
-}
-
-static void
-reach_slot(Reach *reach, TgVertexId id)
-{
-	if (id / 64 >= reach->nwords)
-		return;
-	reach->reached[id / 64] |= UINT64CONST(1) << (id % 64);
-	reach->pending = true;
-}
-
-/*
  * Mark what a vertex links to, if it was reached itself.
  */
 static void
-reach_on(Reach *reach, TgVertexId id, const TgLayout *layout,
+reach_on(TgReach *reach, TgVertexId id, const TgLayout *layout,
 		 const TgSlotHeader *header)
 {
-	if (id / 64 >= reach->nwords || !was_reached(reach, id))
+	if (!tg_reach_has(reach, id))
 		return;
-	reach->followed[id / 64] |= UINT64CONST(1) << (id % 64);
+	tg_reach_follow(reach, id);
 	for (int lane = 0; lane < header->degree; lane++)
-		reach_slot(reach, tg_list_get(layout, header, lane));
+		tg_reach_mark(reach, tg_list_get(layout, header, lane));
 }
 
 /*
- * Too large a graph keeps what is lost for the sweep of scans to find.
+ * Begin at the roots.  Too large a graph keeps what is lost for the sweep of
+ * scans to find.
  */
 static void
-reach_init(Reach *reach, Relation index, const TgIndex *tg, int64 memory)
+reach_begin(TgReach *reach, Relation index, const TgIndex *tg, int64 memory)
 {
 	uint64		nslots = (uint64) RelationGetNumberOfBlocks(index) *
 		tg->layout.stripe_slots;
 
-	memset(reach, 0, sizeof(Reach));
-	if (nslots / 4 > (uint64) memory)
+	if (TG_REACH_BYTES(nslots) > (uint64) memory)
 		return;
-	reach->nwords = nslots / 64 + 1;
-	reach->reached = MemoryContextAllocExtended(CurrentMemoryContext,
-												2 * sizeof(uint64) * reach->nwords,
-												MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	reach->followed = reach->reached + reach->nwords;
+	tg_reach_init(reach, nslots);
 	for (int layer = 0; layer < tg_index_layers(tg); layer++)
-		reach_slot(reach, tg_index_root(tg, layer));
+		tg_reach_mark(reach, tg_index_root(tg, layer));
 }
 
 /*
@@ -157,12 +126,13 @@ typedef struct Repair
 	Relation	index;
 	const TgIndex *tg;
 	const TgDeadSet *dead;
-	Reach	   *reach;
+	TgReach    *reach;
 	TgReader	reader;
 	TgListMaker maker;
 	TgVertexId	holder;
 	TgVertexId	present[TG_MAX_DEGREE];	/* links of the holder, old and new */
 	int			npresent;
+	bool		doubles;		/* is a link of the holder there twice? */
 	Substitute	substitutes[TG_MAX_DEGREE];
 	float	   *values;			/* scratch, [dims] */
 	float	   *holder_inner;
@@ -175,7 +145,7 @@ typedef struct Repair
 
 static void
 repair_init(Repair *repair, Relation index, const TgIndex *tg,
-			const TgDeadSet *dead, Reach *reach)
+			const TgDeadSet *dead, TgReach *reach)
 {
 	int			dims = tg->geometry.inner_dims;
 
@@ -378,6 +348,36 @@ replace_link(const TgLayout *layout, TgSlotHeader *header,
 }
 
 /*
+ * Links that are in the list twice.  A list that spans more pages than a WAL
+ * record covers has some when there was a crash while it was shortened: the
+ * last link had been moved to another lane, and was in its own still.
+ */
+static bool
+has_doubles(const TgLayout *layout, const TgVertexId *links, int n)
+{
+	if (layout->list.pages_each == 0)
+		return false;
+	for (int i = 1; i < n; i++)
+		for (int j = 0; j < i; j++)
+			if (links[i] == links[j])
+				return true;
+	return false;
+}
+
+static void
+remove_doubles(const TgLayout *layout, TgSlotHeader *header)
+{
+	for (int lane = header->degree - 1; lane > 0; lane--)
+		for (int other = 0; other < lane; other++)
+			if (tg_list_get(layout, header, other) ==
+				tg_list_get(layout, header, lane))
+			{
+				tg_list_remove(layout, header, lane);
+				break;
+			}
+}
+
+/*
  * Replace all of the holder's links to the dead, in one WAL record.  After
  * that, its list is what leads on.
  */
@@ -398,12 +398,14 @@ repair_links(Repair *repair)
 	}
 	for (int i = 0; i < n; i++)
 		replace_link(layout, header, &repair->substitutes[i]);
+	if (repair->doubles)
+		remove_doubles(layout, header);
 	reach_on(repair->reach, repair->holder, layout, header);
 	tg_edit_finish(&edit);
 }
 
 /*
- * Repair one vertex's list, if it links to the dead.
+ * Repair one vertex's list, if it links to the dead, or to a vertex twice.
  */
 static void
 repair_list(Repair *repair, TgVertexId id)
@@ -422,6 +424,8 @@ repair_list(Repair *repair, TgVertexId id)
 		repair->present[lane] = tg_list_get(layout, repair->reader.header, lane);
 		found |= is_dead(repair->dead, repair->present[lane]);
 	}
+	repair->doubles = has_doubles(layout, repair->present, view.degree);
+	found |= repair->doubles;
 	if (found)
 		read_inner(repair, id, repair->holder_inner);
 	else
@@ -437,35 +441,22 @@ repair_list(Repair *repair, TgVertexId id)
 static void
 reach_all(Repair *repair)
 {
-	Reach	   *reach = repair->reach;
-	const TgLayout *layout = &repair->tg->layout;
 	TgGraph    *graph = &repair->reader.graph;
 	TgVertexView view;
-	bool		more = reach->pending;
+	TgVertexId	id;
 
-	while (more)
+	while (tg_reach_next(repair->reach, &id))
 	{
-		more = false;
-		for (uint64 word = 0; word < reach->nwords; word++)
+		tg_vacuum_delay_point();
+		if (graph->open(graph, id, &view))
 		{
-			uint64		left;
-
-			while ((left = reach->reached[word] & ~reach->followed[word]) != 0)
-			{
-				TgVertexId	id = word * 64 + pg_rightmost_one_pos64(left);
-
-				tg_vacuum_delay_point();
-				more = true;
-				reach->followed[word] |= left & -left;
-				if (graph->open(graph, id, &view))
-				{
-					reach_on(reach, id, layout, repair->reader.header);
-					graph->close(graph);
-				}
-			}
+			reach_on(repair->reach, id, &repair->tg->layout,
+					 repair->reader.header);
+			graph->close(graph);
 		}
+		else
+			tg_reach_follow(repair->reach, id);
 	}
-	reach->pending = false;
 }
 
 /*
@@ -522,7 +513,7 @@ link_in(Repair *repair, TgVertexId id, int layer)
 static void
 repair_reach(Repair *repair, BufferAccessStrategy strategy)
 {
-	Reach	   *reach = repair->reach;
+	TgReach    *reach = repair->reach;
 	TgReader   *reader = &repair->reader;
 	TgSlotScan	scan;
 	TgVertexId	id;
@@ -536,7 +527,7 @@ repair_reach(Repair *repair, BufferAccessStrategy strategy)
 		int			layer;
 
 		if (scan.page.kind != TG_PAGE_LIST || id / 64 >= reach->nwords ||
-			was_reached(reach, id))
+			tg_reach_has(reach, id))
 			continue;
 		tg_vacuum_delay_point();
 		tg_reader_open_slot(reader, id);
@@ -548,7 +539,7 @@ repair_reach(Repair *repair, BufferAccessStrategy strategy)
 		if (living)
 		{
 			link_in(repair, id, layer);
-			reach_slot(reach, id);
+			tg_reach_mark(reach, id);
 			reach_all(repair);
 		}
 	}
@@ -559,12 +550,12 @@ tg_repair(Relation index, const TgIndex *tg, TgDeadSet *dead, int64 memory,
 		  BufferAccessStrategy strategy)
 {
 	Repair		repair = {0};
-	Reach		reach;
+	TgReach		reach = {0};
 	TgSlotScan	scan;
 	TgVertexId	id;
 
 	dead_set_index(dead);
-	reach_init(&reach, index, tg, memory);
+	reach_begin(&reach, index, tg, memory);
 	repair_init(&repair, index, tg, dead, &reach);
 	tg_slot_scan_begin(&scan, index, &tg->layout);
 	scan.strategy = strategy;

@@ -13,7 +13,9 @@
  *	sweep		When the pool would outgrow work_mem, or a good part of the
  *				index, reading all of it costs less: every vertex not
  *				returned yet is read in the order of the pages and sorted.
- *				This also finds vertices that no link leads to.
+ *				This also finds vertices that no link leads to.  Under a
+ *				filter, only those that pass: where these are few, it is
+ *				the first thing done.
  *	unranked	Rows whose distance is NaN, then rows whose vector is NULL.
  *
  * Rows are returned in the order of exact distances, of all that the search
@@ -43,7 +45,12 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplesort.h"
 
+#include "am/filter.h"
+#include "am/index_only.h"
 #include "am/stats.h"
+
+/* A scan ends at a radius if it returned no more than this share of a pool. */
+#define RADIUS_SHARE(size)	(((size) + 3) / 4)
 
 /* A sweep reads pages in order: as costly as a pool of this share of rows. */
 #define SWEEP_SHARE			8
@@ -67,7 +74,7 @@ typedef struct ScanGraph
 	TgQuery		query;
 	float		root_key;		/* the root is not a vector's image */
 	int			layer;			/* on which the search is */
-	bool		skip_killed;	/* leave out rows that are dead to all */
+	TgRowChoice choice;			/* of rows: not dead to all, passing the filter */
 } ScanGraph;
 
 typedef struct TgScanState
@@ -77,6 +84,8 @@ typedef struct TgScanState
 	TgSearch   *search;			/* reused by rescans */
 
 	/* The query. */
+	TgFilter	filter;
+	double		radius;			/* rows beyond are not wanted */
 	bool		ranked;			/* false: distances are NULL or NaN, all alike */
 	bool		null_distance;
 	ScanGraph	graph;
@@ -84,7 +93,8 @@ typedef struct TgScanState
 	TgScoreTable table;
 	TgSearchSettings settings;
 	bool		forced;			/* settings are the caller's, tg_scan_set() */
-	int			ef;
+	int64		ef;
+	int64		least;			/* hops under a filter: about as many as without */
 	int64		share;			/* results to be taken before it grows */
 	int64		taken;			/* results taken from the search */
 	Tuplesortstate *sort;		/* of the sweep */
@@ -104,6 +114,8 @@ typedef struct TgScanState
 	bool		recheck;
 	bool		isnull;
 	double		upper;			/* largest upper bound returned so far */
+
+	TgIndexOnly *only;			/* of an index-only scan */
 
 	int64		rows;			/* returned */
 	TgScanStats past;			/* of the queries before this one */
@@ -133,20 +145,17 @@ payload_to_tid(uint64 payload, ItemPointer tid)
 }
 
 /*
- * Does the open vertex have rows to return or, on an upper layer, lead down?
+ * Does a vertex have rows to return or, on an upper layer, lead down?
  */
 static bool
-is_live(const ScanGraph *graph)
+is_live(const TgSlotHeader *header, const ScanGraph *graph)
 {
-	const TgSlotHeader *header = graph->reader.header;
-
 	if (header->layer != graph->layer || (header->flags & TG_VERTEX_DEAD))
 		return false;
 	if (header->layer > 0)
 		return true;
 	return !(header->flags & TG_VERTEX_ROOT) &&
-		!(graph->skip_killed &&
-		  tg_tids_all_killed(&graph->reader.layout, header));
+		tg_tids_any(&graph->reader.layout, header, &graph->choice);
 }
 
 /*
@@ -166,7 +175,7 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 	double		error;
 	float		key;
 
-	*live = is_live(graph);
+	*live = is_live(header, graph);
 	if (unlikely(header->flags & TG_VERTEX_ROOT))
 	{
 		*result = (TgResult) {graph->root_key, 0, view->id, false, header->below};
@@ -182,7 +191,7 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 		result->payload = header->below;
 	else
 		result->payload = header->ntids == 1 && header->next == TG_INVALID_VERTEX ?
-		payload_from_tid(tg_slot_tids(layout, header)) : PAYLOAD_MANY;
+		payload_from_tid(&tg_slot_row(layout, header, 0)->tid) : PAYLOAD_MANY;
 	return key;
 }
 
@@ -289,6 +298,8 @@ end_query(IndexScanDesc scan)
 	if (state->phase == PHASE_START)
 		return;
 	kill_rows(scan);
+	if (state->only)
+		tg_index_only_release(state->only);
 	tg_last_scan = query_stats(state);
 	state->past = tg_scan_stats(scan);
 	if (state->sort)
@@ -310,6 +321,8 @@ tg_amrescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
 	MemoryContextReset(state->context);
 	state->tids = NULL;
 	state->tids_capacity = 0;
+	if (keys && scan->numberOfKeys > 0)
+		memmove(scan->keyData, keys, sizeof(ScanKeyData) * scan->numberOfKeys);
 	if (orderbys && scan->numberOfOrderBys > 0)
 		memmove(scan->orderByData, orderbys,
 				sizeof(ScanKeyData) * scan->numberOfOrderBys);
@@ -321,6 +334,8 @@ tg_amendscan(IndexScanDesc scan)
 	TgScanState  *state = scan->opaque;
 
 	end_query(scan);
+	if (state->only)
+		tg_index_only_destroy(state->only);
 	MemoryContextDelete(state->context);
 	tg_search_destroy(state->search);
 	pfree(state);
@@ -333,7 +348,7 @@ tg_amendscan(IndexScanDesc scan)
 static TgVertexId
 find_entry(TgScanState *state, const TgIndex *info)
 {
-	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1, 1};
+	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1, 1, 0};
 	int			layer = tg_index_layers(info) - 1;
 	TgVertexId	entry = tg_index_root(info, layer);
 	TgResult	nearest;
@@ -354,6 +369,49 @@ find_entry(TgScanState *state, const TgIndex *info)
 	}
 	state->graph.layer = 0;
 	return entry;
+}
+
+/* Slots of the index, in use or not. */
+static double
+index_slots(IndexScanDesc scan)
+{
+	const TgScanState *state = scan->opaque;
+	const TgLayout *layout = &state->graph.reader.layout;
+
+	return (double) RelationGetNumberOfBlocks(scan->indexRelation) *
+		layout->stripe_slots / layout->stripe_pages;
+}
+
+/*
+ * Route until as many vertices that pass the filter are expanded as the scan
+ * wants by now.  False if a sweep has to bring the rest.
+ */
+static bool
+run_filtered(IndexScanDesc scan)
+{
+	TgScanState  *state = scan->opaque;
+	TgFilteredParams params;
+
+	params.wanted = state->ef;
+	params.least = state->least;
+	params.sweep_hops = index_slots(scan) / TG_FILTER_SWEEP_SHARE;
+	params.memory = (Size) work_mem * 1024;
+	return tg_search_run_filtered(state->search, &params);
+}
+
+/* Among how many of the nearest were the results found? */
+static int64
+search_depth(const TgScanState *state)
+{
+	return state->filter.n > 0 ? state->ef : tg_search_depth(state->search);
+}
+
+/* How many results may be taken before the search goes on? */
+static void
+set_share(TgScanState *state)
+{
+	state->share = tg_settings_rows(&state->settings, state->ef,
+									search_depth(state));
 }
 
 /*
@@ -390,14 +448,57 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 	params.routing = state->settings.routing;
 	params.stage1_width = state->settings.stage1_width;
 	params.growth = state->settings.growth;
+	params.slack = tg_pool_slack(dims);
 	params.ef = state->ef = state->settings.ef;
 	tg_search_begin(state->search, &state->graph.reader.graph, &state->table,
 					params);
 	tg_search_add_entry(state->search, entry);
-	tg_search_run(state->search);
-	state->share = tg_settings_rows(&state->settings, state->ef,
-									tg_search_depth(state->search));
 	state->phase = PHASE_GRAPH;
+	if (state->filter.n == 0)
+		tg_search_run(state->search);
+	else
+	{
+		state->least = state->ef + state->ef / 2;
+		if (!run_filtered(scan))
+			state->phase = PHASE_SWEEP;
+	}
+	set_share(state);
+}
+
+/*
+ * Read the conditions on the columns.
+ */
+static void
+start_filter(IndexScanDesc scan)
+{
+	TgScanState  *state = scan->opaque;
+	TgFilter   *filter = &state->filter;
+	TgRowChoice *choice = &state->graph.choice;
+
+	if (scan->numberOfKeys > 0 && filter->columns.n == 0)
+		tg_filter_init(filter, scan->indexRelation);
+	tg_filter_set(filter, scan->keyData, scan->numberOfKeys);
+	choice->skip_killed = scan->ignore_killed_tuples;
+	choice->pass = filter->n > 0 ? tg_filter_pass : NULL;
+	choice->arg = filter;
+}
+
+/*
+ * May the scan stop at a radius?  Only if the sphere that rows must be within
+ * is about the query.
+ */
+static void
+start_radius(TgScanState *state, const TgOpclass *opclass, TgSpan span)
+{
+	const TgSphere *sphere = &state->filter.sphere;
+	TgSpan		center;
+
+	if (!state->filter.has_sphere || isnan(sphere->radius))
+		return;
+	center = opclass->span(sphere->center);
+	if (center.dims == span.dims &&
+		memcmp(center.values, span.values, sizeof(float) * span.dims) == 0)
+		state->radius = sphere->radius;
 }
 
 /*
@@ -482,8 +583,16 @@ start_query(IndexScanDesc scan)
 	state->ntids = 0;
 	state->next_tid = 0;
 	state->nkilled = 0;
-	state->graph.skip_killed = scan->ignore_killed_tuples;
 	state->upper = -INFINITY;
+	state->radius = INFINITY;
+	start_filter(scan);
+	if (scan->xs_want_itup && state->only == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(state));
+
+		state->only = tg_index_only_create(scan);
+		MemoryContextSwitchTo(old);
+	}
 
 	info = tg_index_get(index);
 	init_graph(state, index, info);
@@ -497,13 +606,15 @@ start_query(IndexScanDesc scan)
 
 		tg_check_finite(span);
 		state->null_distance = false;
+		start_radius(state, opclass, span);
 		dims = info->meta.dims > 0 ? (int) info->meta.dims :
 			tg_options_get(index).dimensions;
 		if (dims > 0)
 			tg_check_dims(index, dims, span.dims);
 		if (info->meta.dims > 0)
 		{
-			if (tg_rankable(opclass, span))
+			if (tg_rankable(opclass, span) && !state->filter.never &&
+				state->filter.true_vectors)
 			{
 				state->ranked = true;
 				start_search(scan, info, opclass, span);
@@ -511,7 +622,12 @@ start_query(IndexScanDesc scan)
 			}
 		}
 	}
-	state->phase = info->meta.dims > 0 ? PHASE_SWEEP : PHASE_NAN;
+	if (state->filter.never)
+		state->phase = PHASE_DONE;
+	else if (!state->filter.true_vectors)
+		state->phase = PHASE_NULL;
+	else
+		state->phase = info->meta.dims > 0 ? PHASE_SWEEP : PHASE_NAN;
 }
 
 /*
@@ -523,7 +639,7 @@ load_vertex(TgScanState *state, TgVertexId id, uint64 payload, double lower,
 {
 	if (payload == PAYLOAD_MANY)
 		state->ntids = tg_tids_collect(&state->graph.reader, id,
-									   state->graph.skip_killed, &state->tids,
+									   &state->graph.choice, &state->tids,
 									   &state->tids_capacity);
 	else
 	{
@@ -570,41 +686,102 @@ may_widen(IndexScanDesc scan, int64 ef)
 	TgScanState  *state = scan->opaque;
 	const TgSearch *search = state->search;
 	int64		reserve = search->room - search->width;
-	double		slots = (double) RelationGetNumberOfBlocks(scan->indexRelation) *
-		state->graph.reader.layout.stripe_slots /
-		state->graph.reader.layout.stripe_pages;
 
 	return search->expanded.n >= search->sure &&
-		ef + reserve <= slots / SWEEP_SHARE &&
+		ef + reserve <= index_slots(scan) / SWEEP_SHARE &&
 		tg_search_memory(ef * search->growth + reserve) <=
 		(Size) work_mem * 1024;
+}
+
+/*
+ * In an index-only scan the executor does not put rows in order.  So where a
+ * distance is only known to be in an interval, it has to be computed here.
+ */
+static bool
+needs_exact(IndexScanDesc scan, const TgResult *result)
+{
+	return scan->xs_want_itup && (result->error > 0 || result->rounded);
+}
+
+/*
+ * Compute the distances of a vertex's rows from the table, and hand on each row
+ * that is visible as a result of its own.
+ */
+static void
+make_exact(IndexScanDesc scan, const TgResult *result,
+		   void (*put) (IndexScanDesc scan, const TgResult *result))
+{
+	TgScanState  *state = scan->opaque;
+	ItemPointerData *tids = NULL;
+	int64		capacity = 0;
+	int64		n = tg_tids_collect(&state->graph.reader, result->id,
+									&state->graph.choice, &tids, &capacity);
+	TgResult	exact = {0};
+
+	exact.id = result->id;
+	for (int64 i = 0; i < n; i++)
+		if (tg_index_only_distance(state->only, &tids[i], &exact.distance))
+		{
+			exact.payload = payload_from_tid(&tids[i]);
+			put(scan, &exact);
+		}
+	pfree(tids);
+}
+
+static void
+put_back(IndexScanDesc scan, const TgResult *result)
+{
+	TgScanState  *state = scan->opaque;
+
+	tg_results_add(state->search, result);
 }
 
 /* Columns of the sweep's sort. */
 #define SORT_LOWER		1
 #define SORT_WIDTH		2
 #define SORT_ID			3
+#define SORT_PAYLOAD	4
+#define SORT_COLUMNS	4
 
 static void
-sort_put(TgScanState *state, const TgResult *result)
+sort_put(IndexScanDesc scan, const TgResult *result)
 {
+	TgScanState  *state = scan->opaque;
 	TupleTableSlot *slot = state->sort_slot;
+
+	if (needs_exact(scan, result))
+	{
+		make_exact(scan, result, sort_put);
+		return;
+	}
 
 	ExecClearTuple(slot);
 	slot->tts_values[SORT_LOWER - 1] = Float8GetDatum(result->distance);
 	slot->tts_values[SORT_WIDTH - 1] = Float8GetDatum(result->error);
 	slot->tts_values[SORT_ID - 1] = Int64GetDatum((int64) result->id);
-	memset(slot->tts_isnull, false, sizeof(bool) * SORT_ID);
+	slot->tts_values[SORT_PAYLOAD - 1] =
+		Int64GetDatum((int64) result->payload);
+	memset(slot->tts_isnull, false, sizeof(bool) * SORT_COLUMNS);
 	ExecStoreVirtualTuple(slot);
 	tuplesort_puttupleslot(state->sort, slot);
+}
+
+/*
+ * Does a slot hold a vertex to return?  See TgSlotWanted.
+ */
+static bool
+is_wanted(const TgSlotHeader *header, void *arg)
+{
+	return header->kind == TG_SLOT_VERTEX && is_live(header, arg);
 }
 
 /*
  * Put a slot's vertex into the sort, unless the search has had it.
  */
 static void
-sweep_slot(TgScanState *state, TgVertexId id)
+sweep_slot(IndexScanDesc scan, TgVertexId id)
 {
+	TgScanState  *state = scan->opaque;
 	TgGraph    *graph = &state->graph.reader.graph;
 	TgVertexView view;
 	TgResult	result = {0};
@@ -613,17 +790,18 @@ sweep_slot(TgScanState *state, TgVertexId id)
 	if (tg_search_was_expanded(state->search, id) ||
 		!graph->open(graph, id, &view))
 		return;
-	if (state->ranked)
+	live = is_live(state->graph.reader.header, &state->graph);
+	if (live && state->ranked)
 	{
 		scan_distance(graph, &view, &result, &live);
 		state->search->stats.distances++;
 	}
-	else
-		live = is_live(&state->graph);
 	graph->close(graph);
 	result.id = id;
-	if (live)
-		sort_put(state, &result);
+	if (!state->ranked)
+		result.payload = PAYLOAD_MANY;
+	if (live && !(result.distance > state->radius))
+		sort_put(scan, &result);
 }
 
 /*
@@ -635,7 +813,7 @@ start_sweep(IndexScanDesc scan)
 	TgScanState  *state = scan->opaque;
 	TgSlotScan	slots;
 	TgVertexId	id;
-	TupleDesc	desc = CreateTemplateTupleDesc(SORT_ID);
+	TupleDesc	desc = CreateTemplateTupleDesc(SORT_COLUMNS);
 	AttrNumber	key = SORT_LOWER;
 	Oid			operator = Float8LessOperator;
 	Oid			collation = InvalidOid;
@@ -645,6 +823,7 @@ start_sweep(IndexScanDesc scan)
 	TupleDescInitEntry(desc, SORT_LOWER, "lower", FLOAT8OID, -1, 0);
 	TupleDescInitEntry(desc, SORT_WIDTH, "width", FLOAT8OID, -1, 0);
 	TupleDescInitEntry(desc, SORT_ID, "id", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, SORT_PAYLOAD, "payload", INT8OID, -1, 0);
 	state->sort = tuplesort_begin_heap(desc, 1, &key, &operator, &collation,
 									   &nulls_first, work_mem, NULL, false);
 	state->sort_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
@@ -653,19 +832,46 @@ start_sweep(IndexScanDesc scan)
 		tg_search_index_expanded(state->search);
 	else
 		tg_search_begin(state->search, &state->graph.reader.graph, NULL,
-						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1, 1});
+						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1, 1, 0});
 	tg_slot_scan_begin(&slots, scan->indexRelation,
 					   &state->graph.reader.layout);
+	slots.wanted = is_wanted;
+	slots.wanted_arg = &state->graph;
 	while (tg_slot_scan_next(&slots, &id))
 		if (slots.page.kind == TG_PAGE_LIST)
-			sweep_slot(state, id);
+			sweep_slot(scan, id);
+	state->graph.reader.pages += slots.nblocks;
 	while (state->ranked && tg_search_next(state->search, &result))
-		sort_put(state, &result);
+		sort_put(scan, &result);
 	tuplesort_performsort(state->sort);
 
 	/* Rows go in by value and come out as the sort keeps them. */
 	ExecDropSingleTupleTableSlot(state->sort_slot);
 	state->sort_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+}
+
+/*
+ * Continue the search for more results.  False when that is not worth it.
+ */
+static bool
+continue_search(IndexScanDesc scan)
+{
+	TgScanState  *state = scan->opaque;
+	int64		ef = tg_settings_next(&state->settings, state->ef, state->share);
+	bool		more = true;
+
+	if (state->filter.n == 0 && !may_widen(scan, ef))
+		return false;
+	state->ef = ef;
+	if (state->filter.n == 0)
+		tg_search_widen(state->search, (int) ef);
+	else
+	{
+		state->search->stats.widenings++;
+		more = run_filtered(scan);
+	}
+	set_share(state);
+	return more;
 }
 
 /*
@@ -679,24 +885,36 @@ next_of_graph(IndexScanDesc scan)
 	TgSearch   *search = state->search;
 	TgResult	result;
 	const TgResult *next;
+	bool		beyond;
 
 	/*
 	 * Before a row would come from the pool's far end, make it larger; also
-	 * where there is none left because most of the pool is dead.
+	 * where there is none left because most of the pool is dead.  That the
+	 * next row is beyond the radius is the more believable the larger the pool.
 	 */
-	while (state->taken >= state->share ||
-		   tg_search_peek(search) == NULL)
+	for (;;)
 	{
-		int64		ef = tg_settings_next(&state->settings, state->ef, state->share);
-
-		if (!may_widen(scan, ef))
+		next = tg_search_peek(search);
+		beyond = next && next->distance > state->radius;
+		if (next &&
+			state->taken < (beyond ? RADIUS_SHARE(search_depth(state)) :
+							state->share))
+			break;
+		if (!continue_search(scan))
 			return false;
-		state->ef = (int) ef;
-		tg_search_widen(search, state->ef);
-		state->share = tg_settings_rows(&state->settings, state->ef,
-										tg_search_depth(search));
+	}
+	if (beyond)
+	{
+		state->phase = PHASE_DONE;
+		return false;
 	}
 	tg_search_next(search, &result);
+	if (unlikely(needs_exact(scan, &result)))
+	{
+		make_exact(scan, &result, put_back);
+		state->ntids = state->next_tid = 0;
+		return true;
+	}
 	state->taken++;
 	next = tg_search_peek(search);
 	load_vertex(state, result.id, result.payload, result.distance,
@@ -714,6 +932,7 @@ next_of_sweep(IndexScanDesc scan)
 	double		lower;
 	double		width;
 	TgVertexId	id;
+	uint64		payload;
 	bool		isnull;
 
 	if (state->sort == NULL)
@@ -724,9 +943,10 @@ next_of_sweep(IndexScanDesc scan)
 	lower = DatumGetFloat8(slot_getattr(slot, SORT_LOWER, &isnull));
 	width = DatumGetFloat8(slot_getattr(slot, SORT_WIDTH, &isnull));
 	id = (TgVertexId) DatumGetInt64(slot_getattr(slot, SORT_ID, &isnull));
+	payload = (uint64) DatumGetInt64(slot_getattr(slot, SORT_PAYLOAD, &isnull));
 
 	/* What comes next is not known: any width is reason to recheck. */
-	load_vertex(state, id, PAYLOAD_MANY, lower, width > 0,
+	load_vertex(state, id, payload, lower, width > 0,
 				needs_recheck(state, lower, width, true, lower));
 	return true;
 }
@@ -737,7 +957,7 @@ load_unranked(IndexScanDesc scan, TgUnranked kind)
 	TgScanState  *state = scan->opaque;
 
 	state->ntids = tg_unranked_collect(scan->indexRelation, kind,
-									   state->graph.skip_killed, &state->tids,
+									   &state->graph.choice, &state->tids,
 									   &state->tids_capacity);
 	state->owner = TG_UNRANKED_OWNER(kind);
 	state->next_tid = 0;
@@ -775,51 +995,87 @@ report_distance(IndexScanDesc scan)
 										 distances, recheck);
 }
 
+/*
+ * Load rows, of a vertex or of an unranked list, or go on to the next phase.
+ * False if there are no more.
+ */
+static bool
+load_more(IndexScanDesc scan)
+{
+	TgScanState *state = scan->opaque;
+	bool		loaded = false;
+
+	CHECK_FOR_INTERRUPTS();
+	kill_rows(scan);
+	switch (state->phase)
+	{
+		case PHASE_GRAPH:
+			loaded = next_of_graph(scan);
+			break;
+		case PHASE_SWEEP:
+			loaded = next_of_sweep(scan);
+			break;
+		case PHASE_NAN:
+			load_unranked(scan, TG_UNRANKED_NAN);
+			break;
+		case PHASE_NULL:
+			if (state->filter.null_vectors)
+				load_unranked(scan, TG_UNRANKED_NULL);
+			break;
+		default:
+			return false;
+	}
+	if (!loaded && state->phase != PHASE_DONE)
+		state->phase++;
+	return true;
+}
+
+/*
+ * Find the next row.
+ */
+static bool
+next_row(IndexScanDesc scan)
+{
+	TgScanState *state = scan->opaque;
+
+	for (;;)
+	{
+		if (state->next_tid >= state->ntids)
+		{
+			if (!load_more(scan))
+				return false;
+			continue;
+		}
+		scan->xs_heaptid = state->tids[state->next_tid++];
+		if (!scan->xs_want_itup ||
+			tg_index_only_row(state->only, &state->graph.reader, state->owner,
+							  &scan->xs_heaptid))
+			return true;
+	}
+}
+
 bool
 tg_amgettuple(IndexScanDesc scan, ScanDirection dir)
 {
-	TgScanState  *state = scan->opaque;
+	TgScanState *state = scan->opaque;
 	MemoryContext old;
+	bool		found;
 
 	Assert(ScanDirectionIsForward(dir));
 
 	old = MemoryContextSwitchTo(state->context);
+	if (state->only)
+		tg_index_only_release(state->only);
 	if (state->phase == PHASE_START)
 		start_query(scan);
 	else if (scan->kill_prior_tuple)
 		state->tids[state->nkilled++] = state->tids[state->next_tid - 1];
-
-	while (state->next_tid >= state->ntids)
-	{
-		bool		loaded = false;
-
-		CHECK_FOR_INTERRUPTS();
-		kill_rows(scan);
-		switch (state->phase)
-		{
-			case PHASE_GRAPH:
-				loaded = next_of_graph(scan);
-				break;
-			case PHASE_SWEEP:
-				loaded = next_of_sweep(scan);
-				break;
-			case PHASE_NAN:
-				load_unranked(scan, TG_UNRANKED_NAN);
-				break;
-			case PHASE_NULL:
-				load_unranked(scan, TG_UNRANKED_NULL);
-				break;
-			default:
-				MemoryContextSwitchTo(old);
-				return false;
-		}
-		if (!loaded)
-			state->phase++;
-	}
+	found = next_row(scan);
 	MemoryContextSwitchTo(old);
+	if (!found)
+		return false;
 
-	scan->xs_heaptid = state->tids[state->next_tid++];
-	scan->xs_recheck = false;
+	scan->xs_recheck = state->filter.lossy;
 	state->rows++;
 	if (scan->numberOfOrderBys > 0)
 		report_distance(scan);

@@ -88,12 +88,10 @@ static bool
 has_removable(VacuumState *state, const TgLayout *layout,
 			  const TgSlotHeader *header)
 {
-	ItemPointer tids = tg_slot_tids(layout, header);
-
 	if (state->callback == NULL || header->ntids == TG_TIDS_CLOSED)
 		return false;
 	for (int i = 0; i < header->ntids; i++)
-		if (is_removable(state, &tids[i]))
+		if (is_removable(state, &tg_slot_row(layout, header, i)->tid))
 			return true;
 	return false;
 }
@@ -129,23 +127,24 @@ remove_tids(VacuumState *state, const TgLayout *layout, TgVertexId id)
 {
 	TgEdit		edit;
 	TgSlotHeader *header;
-	ItemPointer tids;
 	int			kept = 0;
 
-	tg_edit_begin(&edit, state->index, layout, id);
+	/* An index-only scan may be about to ask whether a row of it is visible. */
+	tg_edit_begin_cleanup(&edit, state->index, layout, id);
 	header = tg_edit_header(&edit);
 	if (header->kind == TG_SLOT_FREE || header->ntids == TG_TIDS_CLOSED)
 	{
 		tg_edit_abort(&edit);
 		return;
 	}
-	tids = tg_slot_tids(layout, header);
 	for (int i = 0; i < header->ntids; i++)
 	{
-		if (is_removable(state, &tids[i]))
+		const TgRow *row = tg_slot_row(layout, header, i);
+
+		if (is_removable(state, &row->tid))
 			state->stats->tuples_removed++;
 		else
-			tids[kept++] = tids[i];
+			tg_slot_put_row(layout, header, kept++, row);
 	}
 	header->ntids = kept;
 	if (is_dying(header))
@@ -409,7 +408,8 @@ vacuum_index(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	state.callback_state = callback_state;
 	state.tg = tg_index_copy(tg_index_get(info->index));
 	state.dead_limit = memory_limit() / 2 / TG_DEAD_SET_BYTES;
-	tg_layout_init_unranked(&state.unranked_layout);
+	tg_layout_init_unranked(&state.unranked_layout,
+							tg_row_size(&state.tg->meta));
 	layout = &state.tg->layout;
 
 	/* Whatever interrupts us: there is something left. */

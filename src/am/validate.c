@@ -3,20 +3,28 @@
  * validate.c
  *	  Checking operator classes.
  *
+ * There are two kinds: of vectors, which have a support function 1, one operator
+ * to order by and perhaps one to stop at a distance, and of filter columns, which have operators to search
+ * by and no function.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "am/am.h"
+#include "am/filter.h"
 
 #include "access/amvalidate.h"
 #include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_opfamily.h"
 #include "catalog/pg_type_d.h"
+#include "parser/parse_type.h"
 #include "utils/catcache.h"
+#include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
@@ -49,12 +57,33 @@ validate_function(HeapTuple tuple, const char *family, bool *valid)
 				 format_procedure(form->amproc));
 }
 
+/*
+ * On the right of "within" is a composite type of a vector and a radius.
+ */
 static void
-validate_operator(HeapTuple tuple, const char *family, bool *valid)
+validate_within(Form_pg_amop form, const char *family, bool *valid)
 {
-	Form_pg_amop form = (Form_pg_amop) GETSTRUCT(tuple);
+	Oid			relation = typeidTypeRelid(form->amoprighttype);
 
-	if (form->amopstrategy != DISTANCE_STRATEGY)
+	if (!check_amop_signature(form->amopopr, BOOLOID, form->amoplefttype,
+							  form->amoprighttype))
+		complain(valid, family, "operator that does not return boolean:",
+				 format_operator(form->amopopr));
+	else if (!OidIsValid(relation) ||
+			 get_atttype(relation, 1) != form->amoplefttype ||
+			 get_atttype(relation, 2) != FLOAT8OID ||
+			 OidIsValid(get_atttype(relation, 3)))
+		complain(valid, family, "operator that does not take a vector and a radius:",
+				 format_operator(form->amopopr));
+}
+
+static void
+validate_distance(Form_pg_amop form, const char *family, bool *valid)
+{
+	if (form->amopstrategy == TG_STRATEGY_WITHIN &&
+		form->amoppurpose == AMOP_SEARCH)
+		validate_within(form, family, valid);
+	else if (form->amopstrategy != DISTANCE_STRATEGY)
 		complain(valid, family, "operator with an invalid strategy number:",
 				 format_operator(form->amopopr));
 	else if (form->amoppurpose != AMOP_ORDER)
@@ -66,12 +95,47 @@ validate_operator(HeapTuple tuple, const char *family, bool *valid)
 				 format_operator(form->amopopr));
 }
 
+/*
+ * Can a filter column of this type be tested by the operator of this strategy?
+ */
+static bool
+is_filter_strategy(Oid type, int strategy)
+{
+	if (type == ANYARRAYOID || OidIsValid(get_base_element_type(type)))
+		return strategy == TG_STRATEGY_OVERLAP ||
+			strategy == TG_STRATEGY_CONTAINS;
+	if (get_typlen(type) < 0)
+		return strategy == BTEqualStrategyNumber;
+	return strategy >= BTLessStrategyNumber &&
+		strategy <= BTGreaterStrategyNumber;
+}
+
+static void
+validate_search(Form_pg_amop form, const char *family, bool *valid)
+{
+	if (!is_filter_strategy(form->amoplefttype, form->amopstrategy))
+		complain(valid, family, "operator with an invalid strategy number:",
+				 format_operator(form->amopopr));
+	else if (form->amoppurpose != AMOP_SEARCH)
+		complain(valid, family, "operator that is not for searching:",
+				 format_operator(form->amopopr));
+	else if (!check_amop_signature(form->amopopr, BOOLOID,
+								   form->amoplefttype, form->amoprighttype))
+		complain(valid, family, "operator that does not return boolean:",
+				 format_operator(form->amopopr));
+	else if (get_typlen(form->amoplefttype) < 0 &&
+			 form->amoplefttype != form->amoprighttype)
+		complain(valid, family, "operator of two types, one of which is kept as a hash:",
+				 format_operator(form->amopopr));
+}
+
 bool
 tg_amvalidate(Oid opclassoid)
 {
 	bool		valid = true;
 	bool		has_operator = false;
 	bool		has_function = false;
+	bool		is_distance = false;
 	HeapTuple	class_tuple;
 	HeapTuple	family_tuple;
 	Form_pg_opclass class_form;
@@ -105,13 +169,17 @@ tg_amvalidate(Oid opclassoid)
 	}
 	for (int i = 0; i < operators->n_members; i++)
 	{
-		HeapTuple	tuple = &operators->members[i]->tuple;
+		Form_pg_amop form = (Form_pg_amop)
+			GETSTRUCT(&operators->members[i]->tuple);
 
-		validate_operator(tuple, family, &valid);
-		has_operator |= ((Form_pg_amop) GETSTRUCT(tuple))->amoplefttype ==
-			class_form->opcintype;
+		if (functions->n_members > 0 || form->amoppurpose == AMOP_ORDER)
+			validate_distance(form, family, &valid);
+		else
+			validate_search(form, family, &valid);
+		has_operator |= form->amoplefttype == class_form->opcintype;
+		is_distance |= form->amoppurpose == AMOP_ORDER;
 	}
-	if (!has_operator || !has_function)
+	if (!has_operator || (is_distance && !has_function))
 		complain(&valid, family, "no distance operator or no support function for operator class",
 				 NameStr(class_form->opcname));
 

@@ -21,6 +21,14 @@
  *	   tree: its nearest reachable vertex gives up a link that the tree of
  *	   paths from the root does not need.
  *
+ * A team shares out steps 2 and 3; the leader does the others, which take no
+ * time beside them.  A list is changed under its lock, but read without one: a
+ * reader may find it between two states, with a link missing or twice.  What
+ * stands in it is a vertex in any case, and one link more or less is no matter
+ * for a search.  A vertex that another member inserts at the same time is not
+ * met yet; with as many vertices as members in such a state, that is no matter
+ * either.
+ *
  *-------------------------------------------------------------------------
  */
 #include "graph/construct.h"
@@ -32,29 +40,36 @@
 
 #define NO_PARENT		TG_INVALID_VERTEX
 
-typedef struct Link
+/* Lists that a member of a team finishes at a time. */
+#define FINISH_BATCH	64
+
+/* What a team's members tell each other. */
+typedef struct Shared
 {
-	float		distance;
-	uint32		id;
-} Link;
+	uint32		entry;			/* where searches start */
+	uint32		next_insert;	/* vertices taken by somebody so far */
+	uint32		next_finish;	/* the same, of lists */
+} Shared;
 
 typedef struct Construction
 {
 	const TgConstructParams *params;
+	const TgTeam *team;
+	Shared	   *shared;
 	const float *vectors;
 	int			n;
 	int			dims;
 	int			degree;
 	int			capacity;		/* room of a list while building */
 
-	Link	   *links;			/* [n + 1][capacity] */
+	TgLink	   *links;			/* [n + 1][capacity] */
 	uint16	   *counts;			/* [n + 1] */
 
 	/* Search state. */
 	uint32		entry;
 	uint32	   *visited;		/* [n + 1], epoch of the last visit */
 	uint32		epoch;
-	Link	   *pool;			/* [ef], ascending; high bit of id: expanded */
+	TgLink	   *pool;			/* [ef], ascending; high bit of id: expanded */
 	int			pool_size;
 	int			ef;
 
@@ -68,7 +83,7 @@ vector_of(const Construction *c, uint32 id)
 		c->vectors + (Size) id * c->dims;
 }
 
-static inline Link *
+static inline TgLink *
 links_of(const Construction *c, uint32 id)
 {
 	return c->links + (Size) id * c->capacity;
@@ -90,11 +105,89 @@ next_epoch(Construction *c)
 	}
 }
 
-Size
-tg_construct_memory(int degree)
+/*
+ * How many neighbours a list has now; all of them can be read.
+ */
+static inline int
+count_of(const Construction *c, uint32 id)
 {
-	return sizeof(Link) * (degree + degree / 2) + 2 * sizeof(uint16) +
-		sizeof(uint32) + sizeof(uint32) * degree;
+	return tg_load_acquire_u16(&c->counts[id]);
+}
+
+static inline void
+set_count(Construction *c, uint32 id, int count)
+{
+	tg_store_release_u16(&c->counts[id], (uint16) count);
+}
+
+/*
+ * Write a link where others may be reading.
+ */
+static inline void
+put_link(TgLink *link, float distance, uint32 id)
+{
+	link->distance = distance;
+	tg_store_u32(&link->id, id);
+}
+
+static inline void
+lock_list(Construction *c, uint32 id)
+{
+	if (c->team->locks)
+		tg_lock(&c->team->locks[id % TG_TEAM_LOCKS]);
+}
+
+static inline void
+unlock_list(Construction *c, uint32 id)
+{
+	if (c->team->locks)
+		tg_unlock(&c->team->locks[id % TG_TEAM_LOCKS]);
+}
+
+static int
+list_capacity(int degree)
+{
+	return degree + degree / 2;
+}
+
+/* The parts of a graph's memory: lists, counts, what the team shares. */
+static Size
+links_size(int degree, int n)
+{
+	return sizeof(TgLink) * list_capacity(degree) * ((Size) n + 1);
+}
+
+static Size
+counts_size(int n)
+{
+	Size		size = sizeof(uint16) * ((Size) n + 1);
+
+	return (size + sizeof(uint64) - 1) / sizeof(uint64) * sizeof(uint64);
+}
+
+Size
+tg_constructed_size(int degree, int n)
+{
+	return links_size(degree, n) + counts_size(n) + sizeof(Shared);
+}
+
+TgConstructed
+tg_constructed_at(void *memory, int degree, int n)
+{
+	TgConstructed graph;
+
+	graph.n = n;
+	graph.degree = degree;
+	graph.capacity = list_capacity(degree);
+	graph.links = memory;
+	graph.counts = (uint16 *) ((char *) memory + links_size(degree, n));
+	return graph;
+}
+
+Size
+tg_construct_memory(void)
+{
+	return sizeof(uint32);
 }
 
 /*
@@ -158,7 +251,7 @@ pool_insert(Construction *c, float distance, uint32 id)
 	if (c->pool_size < c->ef)
 		c->pool_size++;
 	memmove(&c->pool[low + 1], &c->pool[low],
-			sizeof(Link) * (c->pool_size - 1 - low));
+			sizeof(TgLink) * (c->pool_size - 1 - low));
 	c->pool[low].distance = distance;
 	c->pool[low].id = id;
 	return low;
@@ -186,9 +279,10 @@ search_graph(Construction *c, const float *query)
 	while (cursor < c->pool_size)
 	{
 		uint32		id = c->pool[cursor].id;
-		const Link *links = links_of(c, id & ~EXPANDED);
+		const TgLink *links = links_of(c, id & ~EXPANDED);
 		int			next = c->pool_size;
 		int			nfresh = 0;
+		int			count;
 
 		if (id & EXPANDED)
 		{
@@ -198,9 +292,10 @@ search_graph(Construction *c, const float *query)
 		c->pool[cursor].id |= EXPANDED;
 
 		/* Gather and prefetch all, then compute: the misses overlap. */
-		for (int i = 0; i < c->counts[id]; i++)
+		count = count_of(c, id);
+		for (int i = 0; i < count; i++)
 		{
-			uint32		neighbour = links[i].id;
+			uint32		neighbour = tg_load_u32(&links[i].id);
 
 			if (c->visited[neighbour] == c->epoch)
 				continue;
@@ -234,9 +329,9 @@ search_graph(Construction *c, const float *query)
  * Keep the best of n links of a vertex.
  */
 static void
-set_links(Construction *c, uint32 id, const Link *links, int n)
+set_links(Construction *c, uint32 id, const TgLink *links, int n)
 {
-	Link	   *kept = links_of(c, id);
+	TgLink	   *kept = links_of(c, id);
 	int			nkept;
 
 	for (int i = 0; i < n; i++)
@@ -248,44 +343,47 @@ set_links(Construction *c, uint32 id, const Link *links, int n)
 	nkept = tg_prune(c->params->rule, c->candidates, n, c->degree, c->degree,
 					 c->dims);
 	for (int i = 0; i < nkept; i++)
-	{
-		kept[i].distance = c->candidates[i].distance;
-		kept[i].id = c->candidates[i].id;
-	}
-	c->counts[id] = (uint16) nkept;
+		put_link(&kept[i], c->candidates[i].distance, c->candidates[i].id);
+	set_count(c, id, nkept);
 }
 
 static void
 link_back(Construction *c, uint32 from, uint32 to, float distance)
 {
-	Link	   *links = links_of(c, from);
-	int			count = c->counts[from];
+	TgLink	   *links = links_of(c, from);
+	int			count;
 
-	links[count].distance = distance;
-	links[count].id = to;
-	c->counts[from] = (uint16) ++count;
+	lock_list(c, from);
+	count = c->counts[from];
+	put_link(&links[count++], distance, to);
 	if (count == c->capacity)
 		set_links(c, from, links, count);
+	else
+		set_count(c, from, count);
+	unlock_list(c, from);
 }
 
 static void
 insert_vertex(Construction *c, uint32 id)
 {
+	TgLink		chosen[TG_MAX_DEGREE];
+	int			nchosen;
+
 	search_graph(c, vector_of(c, id));
 	set_links(c, id, c->pool, c->pool_size);
-	for (int i = 0; i < c->counts[id]; i++)
-	{
-		Link		link = links_of(c, id)[i];
 
-		link_back(c, link.id, id, link.distance);
-	}
+	/* With the first link back, others may begin to add to the list. */
+	nchosen = c->counts[id];
+	memcpy(chosen, links_of(c, id), sizeof(TgLink) * nchosen);
+	for (int i = 0; i < nchosen; i++)
+		link_back(c, chosen[i].id, id, chosen[i].distance);
 }
 
 static int
 compare_links(const void *a, const void *b)
 {
-	const Link *x = a;
-	const Link *y = b;
+	const TgLink *x = a;
+	const TgLink *y = b;
 
 	if (x->distance != y->distance)
 		return x->distance < y->distance ? -1 : 1;
@@ -294,20 +392,23 @@ compare_links(const void *a, const void *b)
 
 /*
  * Bring a list to its final degree, in ascending order: prune what is over,
- * fill what is under from the neighbours' neighbours.
+ * fill what is under from the neighbours' neighbours.  Nobody else changes the
+ * list meanwhile.
  */
 static void
 finish_links(Construction *c, uint32 id)
 {
-	Link	   *links = links_of(c, id);
+	TgLink		links[TG_MAX_DEGREE];
+	TgLink	   *list = links_of(c, id);
 	int			count = c->counts[id];
 	int			search_ef = c->ef;
 
 	if (count > c->degree)
 	{
-		set_links(c, id, links, count);
+		set_links(c, id, list, count);
 		return;
 	}
+	memcpy(links, list, sizeof(TgLink) * count);
 	if (count < c->degree && count > 0)
 	{
 		c->ef = c->degree - count;
@@ -318,22 +419,27 @@ finish_links(Construction *c, uint32 id)
 			c->visited[links[i].id] = c->epoch;
 		for (int i = 0; i < count; i++)
 		{
-			const Link *second = links_of(c, links[i].id);
+			const TgLink *second = links_of(c, links[i].id);
+			int			nsecond = count_of(c, links[i].id);
 
-			for (int j = 0; j < c->counts[links[i].id]; j++)
+			for (int j = 0; j < nsecond; j++)
 			{
-				if (c->visited[second[j].id] == c->epoch)
+				uint32		candidate = tg_load_u32(&second[j].id);
+
+				if (c->visited[candidate] == c->epoch)
 					continue;
-				c->visited[second[j].id] = c->epoch;
-				pool_insert(c, distance_between(c, id, second[j].id),
-							second[j].id);
+				c->visited[candidate] = c->epoch;
+				pool_insert(c, distance_between(c, id, candidate), candidate);
 			}
 		}
-		memcpy(links + count, c->pool, sizeof(Link) * c->pool_size);
-		c->counts[id] = (uint16) (count + c->pool_size);
+		memcpy(links + count, c->pool, sizeof(TgLink) * c->pool_size);
+		count += c->pool_size;
 		c->ef = search_ef;
 	}
-	qsort(links, c->counts[id], sizeof(Link), compare_links);
+	qsort(links, count, sizeof(TgLink), compare_links);
+	for (int i = 0; i < count; i++)
+		put_link(&list[i], links[i].distance, links[i].id);
+	set_count(c, id, count);
 }
 
 /*
@@ -344,7 +450,7 @@ link_root(Construction *c)
 {
 	Scatter		scatter = scatter_init(c->n);
 	int			n = Min(c->n, ROOT_SAMPLE);
-	Link	   *sample = tg_alloc(sizeof(Link) * (n + 1));
+	TgLink	   *sample = tg_alloc(sizeof(TgLink) * (n + 1));
 	bool		has_entry = false;
 
 	for (int i = 0; i < n; i++)
@@ -369,7 +475,7 @@ spread(const Construction *c, uint32 *parent, uint32 *queue, int queued)
 {
 	for (int head = 0; head < queued; head++)
 	{
-		const Link *links = links_of(c, queue[head]);
+		const TgLink *links = links_of(c, queue[head]);
 
 		for (int i = 0; i < c->counts[queue[head]]; i++)
 		{
@@ -394,7 +500,7 @@ attach(Construction *c, uint32 id, uint32 *parent)
 	for (int i = 0; i < c->pool_size; i++)
 	{
 		uint32		from = c->pool[i].id;
-		Link	   *links = links_of(c, from);
+		TgLink	   *links = links_of(c, from);
 		int			victim = c->counts[from];
 
 		if (parent[from] == NO_PARENT)
@@ -412,7 +518,7 @@ attach(Construction *c, uint32 id, uint32 *parent)
 
 		links[victim].id = id;
 		links[victim].distance = c->pool[i].distance;
-		qsort(links, c->counts[from], sizeof(Link), compare_links);
+		qsort(links, c->counts[from], sizeof(TgLink), compare_links);
 		parent[id] = from;
 		return true;
 	}
@@ -456,7 +562,7 @@ make_reachable(Construction *c)
 		if (again)
 		{
 			c->ef *= 2;
-			c->pool = tg_realloc(c->pool, sizeof(Link) * c->ef);
+			c->pool = tg_realloc(c->pool, sizeof(TgLink) * c->ef);
 		}
 	}
 	tg_free(parent);
@@ -464,90 +570,126 @@ make_reachable(Construction *c)
 }
 
 static void
-report_progress(const TgConstructParams *params, int64 done)
+report_progress(const Construction *c, TgConstructStage stage, int64 done)
 {
 	tg_check_interrupts();
-	if (params->progress && (done & 0xFF) == 0)
-		params->progress(params->progress_arg, done);
+	if (c->team->leader && c->params->progress)
+		c->params->progress(c->params->progress_arg, stage, done);
 }
 
-TgConstructed *
-tg_construct(const TgConstructParams *params, const float *vectors, int n)
+/* Wait until all members have come to this point. */
+static void
+meet(const Construction *c)
 {
-	TgConstructed *graph = tg_alloc(sizeof(TgConstructed));
+	if (c->team->meet)
+		c->team->meet(c->team->arg);
+}
+
+/*
+ * Insert vertices, each member the next that nobody has taken.
+ */
+static void
+insert_vertices(Construction *c)
+{
+	Scatter		scatter = scatter_init(c->n);
+	uint32		i;
+
+	while ((i = tg_fetch_add_u32(&c->shared->next_insert, 1)) < (uint32) c->n)
+	{
+		uint32		id = scatter_get(&scatter, i);
+
+		if (id != c->entry)
+			insert_vertex(c, id);
+		report_progress(c, TG_CONSTRUCT_INSERT, (int64) i + 1);
+	}
+}
+
+static void
+finish_lists(Construction *c)
+{
+	uint32		first;
+
+	while ((first = tg_fetch_add_u32(&c->shared->next_finish,
+									 FINISH_BATCH)) < (uint32) c->n)
+	{
+		uint32		end = Min(first + FINISH_BATCH, (uint32) c->n);
+
+		for (uint32 id = first; id < end; id++)
+			finish_links(c, id);
+		report_progress(c, TG_CONSTRUCT_FINISH, end);
+	}
+}
+
+/* The vertex nearest to the root. */
+static uint32
+nearest_to_root(const Construction *c)
+{
+	float		nearest = INFINITY;
+	uint32		entry = 0;
+
+	for (int i = 0; i < c->n; i++)
+	{
+		float		distance = distance_between(c, c->n, i);
+
+		if (distance < nearest)
+		{
+			nearest = distance;
+			entry = i;
+		}
+	}
+	return entry;
+}
+
+void
+tg_construct(const TgConstructParams *params, const TgTeam *team,
+			 const float *vectors, TgConstructed *graph)
+{
 	Construction construction = {0};
 	Construction *c = &construction;
-	float		nearest = INFINITY;
 
-	Assert(n >= 0 && params->degree >= 2 && params->degree <= TG_MAX_DEGREE);
+	Assert(graph->n >= 0 && graph->degree >= 2 &&
+		   graph->degree <= TG_MAX_DEGREE);
 
 	c->params = params;
+	c->team = team;
 	c->vectors = vectors;
-	c->n = n;
+	c->n = graph->n;
 	c->dims = params->dims;
-	c->degree = params->degree;
-	c->capacity = c->degree + c->degree / 2;
+	c->degree = graph->degree;
+	c->capacity = graph->capacity;
+	c->links = graph->links;
+	c->counts = graph->counts;
+	c->shared = (Shared *) ((char *) graph->counts + counts_size(c->n));
 	c->ef = Max(params->ef, c->degree);
-	c->links = tg_alloc(sizeof(Link) * c->capacity * ((Size) n + 1));
-	c->counts = tg_alloc(sizeof(uint16) * ((Size) n + 1));
-	c->visited = tg_alloc(sizeof(uint32) * ((Size) n + 1));
-	c->pool = tg_alloc(sizeof(Link) * c->ef);
+	c->visited = tg_alloc(sizeof(uint32) * ((Size) c->n + 1));
+	c->pool = tg_alloc(sizeof(TgLink) * c->ef);
 	c->candidates = tg_alloc(sizeof(TgPruneCandidate) *
 							 Max(Max(c->ef, c->capacity), ROOT_SAMPLE + 1));
 
-	if (n > 0)
+	if (team->leader)
 	{
-		Scatter		scatter = scatter_init(n);
-
-		for (int i = 0; i < n; i++)
-		{
-			float		distance = distance_between(c, n, i);
-
-			if (distance < nearest)
-			{
-				nearest = distance;
-				c->entry = i;
-			}
-		}
-		for (int i = 0; i < n; i++)
-		{
-			uint32		id = scatter_get(&scatter, i);
-
-			if (id != c->entry)
-				insert_vertex(c, id);
-			report_progress(params, i + 1);
-		}
-		for (int i = 0; i < n; i++)
-		{
-			finish_links(c, i);
-			tg_check_interrupts();
-		}
-		link_root(c);
-		make_reachable(c);
+		memset(c->counts, 0, counts_size(c->n) + sizeof(Shared));
+		c->shared->entry = nearest_to_root(c);
 	}
+	meet(c);
+	c->entry = c->shared->entry;
+	if (c->n > 0)
+	{
+		insert_vertices(c);
+		meet(c);
+		finish_lists(c);
+		meet(c);
+		if (team->leader)
+		{
+			link_root(c);
+			make_reachable(c);
+		}
+	}
+	meet(c);
 
 	tg_free(c->visited);
 	tg_free(c->pool);
 	tg_free(c->candidates);
-
-	/* Pack the lists to their final degree. */
-	graph->n = n;
-	graph->degree = c->degree;
-	graph->counts = c->counts;
-	graph->neighbours = tg_alloc(sizeof(uint32) * c->degree * ((Size) n + 1));
-	for (int i = 0; i <= n; i++)
-		for (int j = 0; j < c->counts[i]; j++)
-			graph->neighbours[(Size) i * c->degree + j] = links_of(c, i)[j].id;
-	tg_free(c->links);
-	return graph;
-}
-
-void
-tg_constructed_free(TgConstructed *graph)
-{
-	tg_free(graph->neighbours);
-	tg_free(graph->counts);
-	tg_free(graph);
 }
 
 /*
@@ -564,14 +706,14 @@ breadth_first(const TgConstructed *graph, uint32 *order, bool *seen)
 	for (; head < placed; head++)
 	{
 		uint32		id = head < 0 ? (uint32) n : order[head];
-		const uint32 *list = graph->neighbours + (Size) id * graph->degree;
+		const TgLink *list = tg_constructed_list(graph, id);
 
 		for (int i = 0; i < graph->counts[id]; i++)
 		{
-			if (seen[list[i]])
+			if (seen[list[i].id])
 				continue;
-			seen[list[i]] = true;
-			order[placed++] = list[i];
+			seen[list[i].id] = true;
+			order[placed++] = list[i].id;
 		}
 	}
 	return placed;

@@ -30,7 +30,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "graph/search.h"
+#include "graph/workspace.h"
 
 #include <float.h>
 #include <limits.h>
@@ -67,20 +67,6 @@ keyed_create(TgKeyedArray *array)
 	array->items = tg_alloc(sizeof(TgKeyed) * array->capacity);
 }
 
-static inline void
-keyed_add(TgKeyedArray *array, float key, TgVertexId id)
-{
-	if (array->n == array->capacity)
-	{
-		array->capacity *= 2;
-		array->items = tg_realloc(array->items, sizeof(TgKeyed) *
-								  (Size) array->capacity);
-	}
-	array->items[array->n].key = key;
-	array->items[array->n].id = id;
-	array->n++;
-}
-
 TgSearch *
 tg_search_create(void)
 {
@@ -95,6 +81,8 @@ tg_search_create(void)
 	search->results = tg_alloc(sizeof(TgResult) * search->results_capacity);
 	keyed_create(&search->expanded);
 	keyed_create(&search->left_out);
+	keyed_create(&search->frontier);
+	keyed_create(&search->passing);
 	return search;
 }
 
@@ -108,6 +96,8 @@ tg_search_destroy(TgSearch *search)
 	tg_free(search->results);
 	tg_free(search->expanded.items);
 	tg_free(search->left_out.items);
+	tg_free(search->frontier.items);
+	tg_free(search->passing.items);
 	tg_free(search);
 }
 
@@ -133,52 +123,6 @@ visited_clear(TgSearch *search)
 			   sizeof(uint64) * ((Size) search->visited_mask + 1));
 		search->epoch = 1;
 	}
-}
-
-static inline uint32
-visited_slot(const TgSearch *search, TgVertexId id)
-{
-	return (id * 0x9E3779B1u) >> 7 & search->visited_mask;
-}
-
-static void visited_grow(TgSearch *search);
-
-/*
- * Where the vertex is in the visited set, or where it would be put.  Returns
- * whether it is there.
- */
-static inline bool
-visited_find(const TgSearch *search, TgVertexId id, uint32 *slot)
-{
-	uint64		entry = (uint64) search->epoch << 32 | id;
-
-	*slot = visited_slot(search, id);
-	for (;;)
-	{
-		uint64		present = search->visited[*slot];
-
-		if (present == entry)
-			return true;
-		if (present >> 32 != search->epoch)
-			return false;
-		*slot = (*slot + 1) & search->visited_mask;
-	}
-}
-
-/*
- * Add to the visited set; false if it was there.
- */
-static inline bool
-visited_add(TgSearch *search, TgVertexId id)
-{
-	uint32		slot;
-
-	if (visited_find(search, id, &slot))
-		return false;
-	search->visited[slot] = (uint64) search->epoch << 32 | id;
-	if (unlikely(++search->visited_used * 2 > search->visited_mask))
-		visited_grow(search);
-	return true;
 }
 
 /*
@@ -211,8 +155,8 @@ visited_begin(TgSearch *search)
 		visited_add(search, search->held_out);
 }
 
-static void
-visited_grow(TgSearch *search)
+void
+tg_visited_grow(TgSearch *search)
 {
 	uint64	   *old = search->visited;
 	float	   *old_keys = search->visited_keys;
@@ -263,6 +207,12 @@ pool_reserve(TgSearch *search, int capacity)
 	search->pool_capacity = capacity;
 }
 
+float
+tg_pool_slack(int dims)
+{
+	return 1.0f + Max(0.1f, 1.0f / sqrtf((float) dims));
+}
+
 /*
  * Up to which key candidates are to be expanded, of a pool that has those sure
  * to be.
@@ -273,7 +223,7 @@ pool_slack(const TgSearch *search)
 	const TgCandidate *pool = search->pool;
 
 	return Max(pool[search->sure - 1].key,
-			   TG_POOL_SLACK * pool[(search->sure - 1) / 2].key);
+			   search->slack * pool[(search->sure - 1) / 2].key);
 }
 
 /*
@@ -307,14 +257,13 @@ pool_insert(TgSearch *search, float key, TgVertexId id)
 		pool_reserve(search, search->room * 2);
 	pool = search->pool;
 
-	/* Branch-free upper bound. */
+	/* Upper bound; multiplied, so that there is no branch to mispredict. */
 	while (count > 0)
 	{
-		int			half = count / 2;
-		bool		right = pool[low + half].key <= key;
+		int			half = (count + 1) / 2;
 
-		low = right ? low + half + 1 : low;
-		count = right ? count - half - 1 : half;
+		low += (pool[low + half - 1].key <= key) * half;
+		count -= half;
 	}
 
 	if (search->pool_size < search->room)
@@ -329,8 +278,8 @@ pool_insert(TgSearch *search, float key, TgVertexId id)
 		search->cursor = low;
 }
 
-static void
-results_add(TgSearch *search, const TgResult *result)
+void
+tg_results_add(TgSearch *search, const TgResult *result)
 {
 	int			at = search->nresults++;
 
@@ -406,9 +355,12 @@ tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 	search->nresults = 0;
 	search->expanded.n = 0;
 	search->left_out.n = 0;
+	search->frontier.n = 0;
+	search->passing.n = 0;
 	search->nrowless = 0;
 	search->ef = params.ef;
 	search->growth = params.growth;
+	search->slack = params.slack;
 	pool_set_room(search);
 	pool_reserve(search, search->room);
 	if (graph->shape.codes_size == 0 && search->visited_keys == NULL)
@@ -612,7 +564,7 @@ meet(TgSearch *search, const TgVertexView *view)
 	if (live)
 	{
 		result.id = view->id;
-		results_add(search, &result);
+		tg_results_add(search, &result);
 	}
 
 	/* (The entry, first of all, has a place of its own in the pool.) */

@@ -191,18 +191,23 @@ typedef struct TgSearchParams
 	TgRouting	routing;
 	int			stage1_width;
 	int			ef;
-	int			growth;			/* see TG_POOL_SLACK; 1: the pool is ef's size */
+	int			growth;			/* see tg_pool_slack(); 1: the pool is ef's size */
+	float		slack;
 } TgSearchParams;
 
 /*
  * A pool of fixed size that is large enough for hard queries is larger than
  * most queries need.  So the nearest ef candidates are expanded in any case,
  * and of those that follow, up to growth times ef in all, the ones whose squared
- * distance is at most this many times that of the candidate in the middle of the
+ * distance is at most slack times that of the candidate in the middle of the
  * first ef.  They are few where distances rise fast, and many where much is
  * about as near.
+ *
+ * A tenth more serves data of 100 dimensions and up; below, the error of codes,
+ * which grows as the dimensions' square root falls, asks for more.
  */
-#define TG_POOL_SLACK		1.1f
+extern float tg_pool_slack(int dims);
+
 #define TG_POOL_GROWTH		4
 
 /* A candidate of the pool. */
@@ -243,6 +248,7 @@ typedef struct TgSearch
 	TgCandidate *pool;
 	int			ef;
 	int			growth;
+	float		slack;
 	int			sure;
 	int			width;
 	int			room;
@@ -272,6 +278,14 @@ typedef struct TgSearch
 
 	/* With codes: what stage 1 left out, for stage 2 to offer to the pool. */
 	TgKeyedArray left_out;
+
+	/*
+	 * Under a filter, instead of the pool: all candidates not expanded yet, a
+	 * binary min-heap by key; and the keys of the vertices found that pass, in
+	 * ascending order.
+	 */
+	TgKeyedArray frontier;
+	TgKeyedArray passing;
 
 	TgSearchStats stats;
 } TgSearch;
@@ -311,8 +325,33 @@ tg_search_depth(const TgSearch *search)
 	return Max(search->ef, search->cursor - (search->sure - search->ef));
 }
 
+/*
+ * Under a filter, instead of tg_search_run() and tg_search_widen(): route until
+ * the wanted best candidates that have rows to return, of those seen, are all
+ * expanded, and least others with them.  See filtered.c.
+ *
+ * Of what sweep_hops stands for it is told what it may cost: as many hops as
+ * reading all of the index takes.  False if the search is better given up for
+ * that, or has come to its end, so that a sweep has to bring what is left.
+ *
+ * It may be called again with a larger number.
+ */
+typedef struct TgFilteredParams
+{
+	int64		wanted;
+	int64		least;
+	double		sweep_hops;
+	Size		memory;			/* bytes that the search may take */
+} TgFilteredParams;
+
+extern bool tg_search_run_filtered(TgSearch *search,
+								   const TgFilteredParams *params);
+
 /* Take the nearest result found and not taken yet; false if there is none. */
 extern bool tg_search_next(TgSearch *search, TgResult *result);
+
+/* Add a result, maybe one that was taken. */
+extern void tg_results_add(TgSearch *search, const TgResult *result);
 
 /* The nearest result without taking it; NULL if there is none. */
 extern const TgResult *tg_search_peek(const TgSearch *search);

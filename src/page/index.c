@@ -109,9 +109,11 @@ tg_meta_check(Relation index, const TgMetaPage *meta)
 		meta->clusters < 1 || meta->clusters > TG_MAX_CLUSTERS ||
 		meta->ef_construction < 1 ||
 		meta->ef_construction > TG_MAX_EF_CONSTRUCTION ||
-		meta->metric < TG_METRIC_L2 || meta->metric > TG_METRIC_COSINE ||
+		meta->metric < TG_METRIC_L2 || meta->metric > TG_METRIC_L1 ||
 		meta->graph > TG_GRAPH_HNSW || meta->guide > TG_GUIDE_NONE ||
 		!(meta->kdtree_interval > 0) ||
+		tg_row_size(meta) < sizeof(ItemPointerData) ||
+		tg_row_size(meta) > TG_MAX_ROW_SIZE || meta->row_size % 2 != 0 ||
 		meta->dims > TG_MAX_DIMS ||
 		(meta->dims > 0 &&
 		 (meta->bits > TG_MAX_BITS ||

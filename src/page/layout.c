@@ -69,7 +69,7 @@ layout_try(TgLayout *layout, bool vector_inline)
 {
 	uint32		blocks_size = layout->degree / TG_BLOCK_LANES *
 		layout->block.block_size;
-	uint32		tids_size = TG_MIN_VERTEX_TIDS * sizeof(ItemPointerData);
+	uint32		tids_size = TG_MIN_VERTEX_TIDS * layout->row_size;
 	uint32		size = sizeof(TgSlotHeader) + blocks_size;
 	bool		spans;
 
@@ -86,14 +86,14 @@ layout_try(TgLayout *layout, bool vector_inline)
 		layout->vector_offset + (vector_inline ? layout->vector_size : 0);
 	part_init(&layout->list, MAXALIGN(size));
 
-	/* Room that a page has left over goes to heap TIDs. */
+	/* Room that a page has left over goes to rows. */
 	if (layout->list.per_page > 0)
 		layout->list.size = MAXALIGN_DOWN(TG_PAGE_CONTENT /
 										  layout->list.per_page);
 	layout->vertex_tids = spans ? TG_MIN_VERTEX_TIDS :
-		(layout->list.size - layout->tids_offset) / sizeof(ItemPointerData);
+		(layout->list.size - layout->tids_offset) / layout->row_size;
 	layout->slot_tids = (Min(layout->list.size, TG_PAGE_CONTENT) -
-						 sizeof(TgSlotHeader)) / sizeof(ItemPointerData);
+						 sizeof(TgSlotHeader)) / layout->row_size;
 
 	if (!vector_inline)
 		part_init(&layout->vector, MAXALIGN(layout->vector_size));
@@ -117,6 +117,7 @@ tg_layout_init(TgLayout *layout, const TgMetaPage *meta, int inner_dims)
 	layout->bits = meta->bits;
 	layout->guide = meta->guide;
 	layout->storage = meta->storage;
+	layout->row_size = tg_row_size(meta);
 	layout->block = tg_block_shape(TG_CODES_SIZE(inner_dims, meta->bits));
 	layout->vector_size = layout->dims * (layout->storage == TG_STORAGE_HALF ?
 										  sizeof(uint16) : sizeof(float));
@@ -136,12 +137,12 @@ tg_layout_init(TgLayout *layout, const TgMetaPage *meta, int inner_dims)
 }
 
 void
-tg_layout_init_unranked(TgLayout *layout)
+tg_layout_init_unranked(TgLayout *layout, uint32 row_size)
 {
 	memset(layout, 0, sizeof(TgLayout));
 	layout->kind = TG_PAGE_TIDS;
-	layout->slot_tids = (TG_PAGE_CONTENT - sizeof(TgSlotHeader)) /
-		sizeof(ItemPointerData);
+	layout->row_size = row_size;
+	layout->slot_tids = (TG_PAGE_CONTENT - sizeof(TgSlotHeader)) / row_size;
 	part_init(&layout->list, TG_PAGE_CONTENT);
 	layout->list.npages = 1;
 	layout->stripe_slots = 1;

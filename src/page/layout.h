@@ -17,9 +17,10 @@
  * least 2 TB.)  A slot is in two parts, each either several to a page or
  * several pages long:
  *
- *		list part			header, blocks of neighbours, [vector], heap TIDs;
- *							where it spans pages, heap TIDs follow the header,
- *							so that one WAL record covers both
+ *		list part			header, blocks of neighbours, [vector], rows (heap
+ *							TIDs, and what the index keeps beside each); where
+ *							it spans pages, rows follow the header, so that one
+ *							WAL record covers both
  *		vector part			the vector, where that fits pages better
  *
  *	 one page, list parts of 128 dimensions (2 bits, degree 32):
@@ -112,11 +113,24 @@ typedef enum TgSlotKind
 {
 	TG_SLOT_FREE = 0,
 	TG_SLOT_VERTEX = 1,
-	TG_SLOT_TIDS = 2			/* more heap TIDs of a vertex, or unranked rows */
+	TG_SLOT_TIDS = 2			/* more rows of a vertex, or unranked ones */
 } TgSlotKind;
 
 /* ntids of a slot that VACUUM is about to unlink: looks full to all others. */
 #define TG_TIDS_CLOSED			0xFFFF
+
+/*
+ * A row as a slot keeps it: its heap TID, then the values of the index's
+ * further columns (src/am/columns.h), the same number of bytes in all rows of
+ * an index.
+ */
+typedef struct TgRow
+{
+	ItemPointerData tid;
+	char		values[FLEXIBLE_ARRAY_MEMBER];
+} TgRow;
+
+#define TG_MAX_ROW_SIZE			2048
 
 /*
  * In the offset number of a heap TID: a scan found that no snapshot of the
@@ -151,11 +165,11 @@ typedef struct TgSlotHeader
 	uint16		degree;			/* neighbours in use */
 	uint8		nclusters;		/* 0 or 1: the list is not divided */
 	uint8		layer;			/* of a vertex; above 0 it has no rows */
-	uint16		ntids;			/* heap TIDs in this slot */
+	uint16		ntids;			/* rows in this slot */
 	float		norm2;			/* squared norm of the stored vector */
 	float		error;			/* bound on |stored - true vector|; of the root:
 								 * see tg_linker_link_root() */
-	TgVertexId	next;			/* slot with more heap TIDs, or invalid */
+	TgVertexId	next;			/* slot with more rows, or invalid */
 	union
 	{
 		TgVertexId	owner;		/* TG_SLOT_TIDS: whose rows these are */
@@ -221,6 +235,7 @@ typedef struct TgMetaPage
 	int64		cluster_time;	/* TimestampTz of the last run's end; 0: never */
 	int64		cluster_asked;	/* when a worker was last asked for */
 
+	uint32		row_size;		/* bytes of a TgRow; 0: a heap TID alone */
 	/* Calibration: see src/tune/calibrate.c. */
 	TgCurve		curve;
 	uint64		calibrated;		/* vertices there were */
@@ -260,7 +275,8 @@ typedef struct TgLayout
 	uint32		vector_size;	/* bytes of a stored vector */
 	uint32		vector_offset;	/* in the list part, if it is there */
 	bool		vector_inline;
-	uint32		tids_offset;	/* heap TIDs of a vertex, in the list part */
+	uint32		row_size;		/* bytes of a TgRow */
+	uint32		tids_offset;	/* rows of a vertex, in the list part */
 	int			vertex_tids;	/* room for so many */
 	int			slot_tids;		/* room of a TG_SLOT_TIDS slot */
 
@@ -281,7 +297,14 @@ extern void tg_layout_init(TgLayout *layout, const TgMetaPage *meta,
  * Unranked lists must work before an index knows its dimensions: their slots
  * take a page each, whatever the layout of the vertices.
  */
-extern void tg_layout_init_unranked(TgLayout *layout);
+extern void tg_layout_init_unranked(TgLayout *layout, uint32 row_size);
+
+/* Bytes of a row in an index's slots. */
+static inline uint32
+tg_row_size(const TgMetaPage *meta)
+{
+	return meta->row_size > 0 ? meta->row_size : sizeof(ItemPointerData);
+}
 
 /* Index bytes that one vertex takes. */
 extern double tg_layout_bytes_per_vertex(const TgLayout *layout);

@@ -14,6 +14,7 @@
 #define TOGG_PAGE_H
 
 #include "access/generic_xlog.h"
+#include "access/xlogrecord.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
@@ -117,6 +118,9 @@ extern void tg_reader_free(TgReader *reader);
 /* Open any kind of slot; close with graph.close. */
 extern const TgSlotHeader *tg_reader_open_slot(TgReader *reader, TgVertexId id);
 
+/* Pin the page of a slot's header, and count that as an access. */
+extern Buffer tg_reader_pin(TgReader *reader, TgVertexId id);
+
 /* Stored vector of the open vertex. */
 extern const void *tg_reader_vector(TgReader *reader, TgVertexId id);
 
@@ -132,12 +136,21 @@ tg_slot_stored(const TgSlotHeader *header)
 	return (TgStored) {header->norm2, header->error};
 }
 
-static inline ItemPointer
-tg_slot_tids(const TgLayout *layout, const TgSlotHeader *header)
+/* A row of a slot: number i of header->ntids. */
+static inline TgRow *
+tg_slot_row(const TgLayout *layout, const TgSlotHeader *header, int i)
 {
-	return (ItemPointer) ((const char *) header +
-						  (header->kind == TG_SLOT_TIDS ?
-						   sizeof(TgSlotHeader) : layout->tids_offset));
+	return (TgRow *) ((const char *) header +
+					  (header->kind == TG_SLOT_TIDS ?
+					   sizeof(TgSlotHeader) : layout->tids_offset) +
+					  (Size) i * layout->row_size);
+}
+
+static inline void
+tg_slot_put_row(const TgLayout *layout, TgSlotHeader *header, int i,
+				const TgRow *row)
+{
+	memmove(tg_slot_row(layout, header, i), row, layout->row_size);
 }
 
 static inline bool
@@ -146,7 +159,7 @@ tg_tid_is_killed(const ItemPointerData *stored)
 	return (stored->ip_posid & TG_TID_KILLED) != 0;
 }
 
-/* A heap TID of a slot, as the table knows it. */
+/* The heap TID of a row in a slot, as the table knows it. */
 static inline ItemPointerData
 tg_tid_get(const ItemPointerData *stored)
 {
@@ -217,8 +230,18 @@ typedef struct TgEdit
 	char	   *copy;			/* only where the part spans pages */
 } TgEdit;
 
+/*
+ * A list of so many pages changes in one WAL record, whatever changes: the most
+ * that a record has references for.
+ */
+#define TG_WHOLE_PAGES	(XLR_MAX_BLOCK_ID + 1)
+
 extern void tg_edit_begin(TgEdit *edit, Relation index,
 						  const TgLayout *layout, TgVertexId id);
+
+/* The same, once nobody has the page pinned: to remove rows. */
+extern void tg_edit_begin_cleanup(TgEdit *edit, Relation index,
+								  const TgLayout *layout, TgVertexId id);
 extern void tg_edit_finish(TgEdit *edit);
 extern void tg_edit_abort(TgEdit *edit);
 
@@ -245,6 +268,12 @@ typedef struct TgPageSlots
 	int			nslots;
 } TgPageSlots;
 
+/*
+ * Is a slot wanted?  Asked under the lock of its page, and only where the page
+ * is one of list parts.
+ */
+typedef bool (*TgSlotWanted) (const TgSlotHeader *header, void *arg);
+
 extern TgPageSlots tg_page_slots(Relation index, const TgLayout *layout,
 								 BlockNumber block,
 								 BufferAccessStrategy strategy);
@@ -254,12 +283,17 @@ extern TgPageSlots tg_page_slots(Relation index, const TgLayout *layout,
  * long enough to see what it holds; slots that come to be meanwhile may or may
  * not be met.  After tg_slot_scan_next(), page.kind tells which layout the id
  * belongs to: TG_PAGE_LIST or TG_PAGE_TIDS.
+ *
+ * Where few slots are wanted, the others are passed over without being opened.
  */
 typedef struct TgSlotScan
 {
 	Relation	index;
 	const TgLayout *layout;
 	BufferAccessStrategy strategy;	/* NULL unless set after begin */
+	TgSlotWanted wanted;		/* likewise: all are */
+	void	   *wanted_arg;
+	uint32		unwanted;		/* places on the page, a bit each */
 	BlockNumber block;			/* to be read next */
 	BlockNumber nblocks;
 	TgPageSlots page;
@@ -289,27 +323,34 @@ extern void tg_slot_check(Relation index, const TgLayout *layout,
 						  TgVertexId id, const TgSlotHeader *header);
 
 /*
- * Writing a whole index at once, block by block; slots are given in the order
- * of their ids and not WAL-logged one by one.
+ * Writing a whole index at once, nslots slots, by one process or several.  Each
+ * gives the slots of a stripe one after the other; stripes may come in any
+ * order.  Nothing is WAL-logged.
  */
 typedef struct TgBulk
 {
 	Relation	index;
-	ForkNumber	fork;
 	const TgLayout *layout;
-	BlockNumber next_stripe;
-	int			next_place;
-	Buffer	   *buffers;		/* [stripe_pages] of the open stripe */
+	uint64		nslots;
+	BlockNumber nblocks;		/* of the index, at least */
+	char	   *pages;			/* of the open stripe */
 } TgBulk;
 
-extern void tg_bulk_begin(TgBulk *bulk, Relation index, ForkNumber fork,
-						  const TgLayout *layout);
-extern TgVertexId tg_bulk_add(TgBulk *bulk, const char *list,
-							  const char *vector);
+extern void tg_bulk_begin(TgBulk *bulk, Relation index,
+						  const TgLayout *layout, uint64 nslots);
+extern void tg_bulk_put(TgBulk *bulk, uint64 slot, const char *list,
+						const char *vector);
 extern void tg_bulk_end(TgBulk *bulk);
 
 /* The id that the i-th slot of a bulk write gets. */
 extern TgVertexId tg_bulk_id(const TgLayout *layout, uint64 i);
+
+/*
+ * Do not WAL-log the changes to an index that come from now on in this process:
+ * it is being built, and all of its pages are logged in the end.
+ */
+extern void tg_log_suspend(Relation index);
+extern void tg_log_resume(void);
 
 /* Create the metapage of an empty index. */
 extern void tg_meta_create(Relation index, ForkNumber fork,
@@ -327,33 +368,56 @@ extern void tg_meta_edit_begin(TgMetaEdit *edit, Relation index);
 extern void tg_meta_edit_finish(TgMetaEdit *edit);
 extern void tg_meta_edit_abort(TgMetaEdit *edit);
 
-/* ---------- tids.c: heap TIDs of a vertex or an unranked list ---------- */
+/* ---------- tids.c: rows of a vertex or an unranked list ---------- */
 
 /*
- * Add a heap TID to a vertex; false, and nothing done, if the vertex is gone
- * or dying.
+ * Add a row to a vertex; false, and nothing done, if the vertex is gone or
+ * dying.
  */
 extern bool tg_tids_add(Relation index, const TgLayout *layout, TgVertexId id,
-						ItemPointer tid);
+						const TgRow *row);
 
-/* Add a heap TID to an unranked list. */
-extern void tg_unranked_add(Relation index, TgUnranked kind, ItemPointer tid);
+/* Add a row to an unranked list. */
+extern void tg_unranked_add(Relation index, TgUnranked kind,
+							const TgRow *row);
 
 /*
- * All heap TIDs of a vertex, or of an unranked list, into *tids (palloc'd,
- * grown as needed; *capacity tells its size), or only those that are not
- * killed.  Returns how many.
+ * Which rows are wanted: of those that are not killed, if skip_killed, the
+ * ones that pass(), which may be NULL.  It is called under the lock of the
+ * row's page.
+ */
+typedef struct TgRowChoice
+{
+	bool		skip_killed;
+	bool		(*pass) (const TgRow *row, void *arg);
+	void	   *arg;
+} TgRowChoice;
+
+static inline bool
+tg_row_is_chosen(const TgRowChoice *choice, const TgRow *row)
+{
+	return !(choice->skip_killed && tg_tid_is_killed(&row->tid)) &&
+		(choice->pass == NULL || choice->pass(row, choice->arg));
+}
+
+/*
+ * The heap TIDs of all rows that are wanted, of a vertex or of an unranked
+ * list, into *tids (palloc'd, grown as needed; *capacity tells its size).
+ * Returns how many.
  */
 extern int64 tg_tids_collect(TgReader *reader, TgVertexId id,
-							 bool skip_killed, ItemPointerData **tids,
-							 int64 *capacity);
+							 const TgRowChoice *choice,
+							 ItemPointerData **tids, int64 *capacity);
 extern int64 tg_unranked_collect(Relation index, TgUnranked kind,
-								 bool skip_killed, ItemPointerData **tids,
-								 int64 *capacity);
+								 const TgRowChoice *choice,
+								 ItemPointerData **tids, int64 *capacity);
 
-/* Are all rows of an open vertex killed? */
-extern bool tg_tids_all_killed(const TgLayout *layout,
-							   const TgSlotHeader *header);
+/*
+ * May an open vertex have a row that is wanted?  Of what is chained from it,
+ * nothing is known.
+ */
+extern bool tg_tids_any(const TgLayout *layout, const TgSlotHeader *header,
+						const TgRowChoice *choice);
 
 /*
  * Mark those of tids[n], which is sorted by this, as killed that are still

@@ -143,16 +143,15 @@ open_part(TgReader *reader, const TgPart *part, TgPageKind kind,
 }
 
 /*
- * Copy a part that spans pages.  Its pages are locked one by one: a writer may
- * change a later page after we copied an earlier one.  That can pair a
- * neighbour's id with a part of another's code, which makes one estimate
- * wrong, no more; vectors never change while a slot is in use.
+ * Copy a part that spans pages.  The first page stays locked until the last is
+ * copied: who writes to any of them has the first one locked.
  */
 static char *
 copy_part(TgReader *reader, const TgPart *part, TgPageKind kind,
 		  TgVertexId id, char **copy)
 {
 	BlockNumber block = part_block(reader, part, id);
+	Buffer		first = InvalidBuffer;
 
 	if (*copy == NULL)
 		*copy = palloc(part->size);
@@ -165,8 +164,12 @@ copy_part(TgReader *reader, const TgPart *part, TgPageKind kind,
 		tg_page_check(reader->index, buffer, kind);
 		memcpy(*copy + done, PageGetContents(BufferGetPage(buffer)),
 			   Min(TG_PAGE_CONTENT, part->size - done));
-		UnlockReleaseBuffer(buffer);
+		if (i == 0)
+			first = buffer;
+		else
+			UnlockReleaseBuffer(buffer);
 	}
+	UnlockReleaseBuffer(first);
 	return *copy;
 }
 
@@ -183,6 +186,12 @@ tg_reader_open_slot(TgReader *reader, TgVertexId id)
 		 copy_part(reader, part, reader->layout.kind, id, &reader->list_copy));
 	tg_slot_check(reader->index, &reader->layout, id, reader->header);
 	return reader->header;
+}
+
+Buffer
+tg_reader_pin(TgReader *reader, TgVertexId id)
+{
+	return pin_block(reader, part_block(reader, &reader->layout.list, id));
 }
 
 static void
@@ -319,9 +328,39 @@ tg_reader_free(TgReader *reader)
 	reader->vector_copy = NULL;
 }
 
-TgPageSlots
-tg_page_slots(Relation index, const TgLayout *layout, BlockNumber block,
-			  BufferAccessStrategy strategy)
+/*
+ * The slots on a locked page that are not wanted, a bit each.
+ */
+static uint32
+find_unwanted(const TgSlotScan *scan, Page page, const TgPageSlots *slots)
+{
+	const TgLayout *layout = scan->layout;
+	uint32		unwanted = 0;
+
+	for (int i = 0; i < slots->nslots; i++)
+		__builtin_prefetch((char *) page + layout->tids_offset +
+						   tg_part_offset(&layout->list, slots->first + i));
+	for (int i = 0; i < slots->nslots; i++)
+	{
+		int			place = slots->first + i;
+		const TgSlotHeader *header = (const TgSlotHeader *)
+			((char *) page + tg_part_offset(&layout->list, place));
+
+		tg_slot_check(scan->index, layout,
+					  tg_id_make(layout, slots->stripe, place), header);
+		if (!scan->wanted(header, scan->wanted_arg))
+			unwanted |= UINT32_C(1) << i;
+	}
+	return unwanted;
+}
+
+/*
+ * See what a block holds; *unwanted is set if scan says what is wanted.
+ */
+static TgPageSlots
+read_page_slots(Relation index, const TgLayout *layout, BlockNumber block,
+				BufferAccessStrategy strategy, const TgSlotScan *scan,
+				uint32 *unwanted)
 {
 	Buffer		buffer = ReadBufferExtended(index, MAIN_FORKNUM, block,
 											RBM_NORMAL, strategy);
@@ -354,8 +393,17 @@ tg_page_slots(Relation index, const TgLayout *layout, BlockNumber block,
 		slots.stripe = block;
 		slots.nslots = 1;
 	}
+	if (scan && scan->wanted && slots.kind == TG_PAGE_LIST)
+		*unwanted = find_unwanted(scan, page, &slots);
 	UnlockReleaseBuffer(buffer);
 	return slots;
+}
+
+TgPageSlots
+tg_page_slots(Relation index, const TgLayout *layout, BlockNumber block,
+			  BufferAccessStrategy strategy)
+{
+	return read_page_slots(index, layout, block, strategy, NULL, NULL);
 }
 
 void
@@ -371,13 +419,19 @@ tg_slot_scan_begin(TgSlotScan *scan, Relation index, const TgLayout *layout)
 bool
 tg_slot_scan_next(TgSlotScan *scan, TgVertexId *id)
 {
-	while (scan->place >= scan->page.nslots)
+	for (;;)
 	{
+		while (scan->place < scan->page.nslots &&
+			   (scan->unwanted & (UINT32_C(1) << scan->place)))
+			scan->place++;
+		if (scan->place < scan->page.nslots)
+			break;
 		if (scan->block >= scan->nblocks)
 			return false;
 		CHECK_FOR_INTERRUPTS();
-		scan->page = tg_page_slots(scan->index, scan->layout, scan->block++,
-								   scan->strategy);
+		scan->unwanted = 0;
+		scan->page = read_page_slots(scan->index, scan->layout, scan->block++,
+									 scan->strategy, scan, &scan->unwanted);
 		scan->place = 0;
 	}
 	*id = scan->page.kind == TG_PAGE_TIDS ? scan->page.stripe :

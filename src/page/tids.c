@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * tids.c
- *	  Heap TIDs of a vertex or of an unranked list.
+ *	  Rows of a vertex or of an unranked list: heap TIDs, and what the index
+ *	  keeps beside each.
  *
- * A vertex has room for a few heap TIDs.  More, as equal vectors bring them,
+ * A vertex has room for a few rows.  More, as equal vectors bring them,
  * go to slots of kind TG_SLOT_TIDS, chained from the vertex, newest first, so
  * that adding one takes constant time whatever their number.  Rows that no
  * distance can rank are chained from the metapage in the same way.
  *
- * A heap TID never moves from one slot to another.  Who walks a chain locks
+ * A row never moves from one slot to another.  Who walks a chain locks
  * one slot at a time; a slot that was unlinked and reused in between is known
  * by its kind or owner, and the walk starts again.
  *
@@ -85,7 +86,7 @@ head_end(ChainHead *head, bool changed)
  */
 static bool
 append_to_slot(Relation index, const TgLayout *layout, TgVertexId id,
-			   TgVertexId owner, ItemPointer tid)
+			   TgVertexId owner, const TgRow *row)
 {
 	TgEdit		edit;
 	TgSlotHeader *header;
@@ -98,7 +99,7 @@ append_to_slot(Relation index, const TgLayout *layout, TgVertexId id,
 		tg_edit_abort(&edit);
 		return false;
 	}
-	tg_slot_tids(layout, header)[header->ntids++] = *tid;
+	tg_slot_put_row(layout, header, header->ntids++, row);
 	tg_edit_finish(&edit);
 	return true;
 }
@@ -154,11 +155,11 @@ free_tids_slot(Relation index, const TgLayout *layout, TgVertexId id,
 }
 
 /*
- * A new slot with one heap TID, not linked yet.
+ * A new slot with one row, not linked yet.
  */
 static TgVertexId
 new_tids_slot(Relation index, const TgLayout *layout, TgVertexId owner,
-			  TgVertexId next, ItemPointer tid)
+			  TgVertexId next, const TgRow *row)
 {
 	char	   *list = palloc0(layout->list.size);
 	TgSlotHeader *header = (TgSlotHeader *) list;
@@ -168,7 +169,7 @@ new_tids_slot(Relation index, const TgLayout *layout, TgVertexId owner,
 	header->owner = owner;
 	header->next = next;
 	header->ntids = 1;
-	*tg_slot_tids(layout, header) = *tid;
+	tg_slot_put_row(layout, header, 0, row);
 	if (is_unranked(owner))
 	{
 		TgEdit		page;
@@ -187,22 +188,22 @@ new_tids_slot(Relation index, const TgLayout *layout, TgVertexId owner,
 /*
  * Add to a chain whose first slot was *first a moment ago.
  *
- * Returns true when the heap TID is in; false, with *first brought up to
+ * Returns true when the row is in; false, with *first brought up to
  * date, when somebody else changed the chain's head, or the vertex died.
  */
 static bool
 chain_add(Relation index, const TgLayout *layout, TgVertexId owner,
-		  TgVertexId *first, ItemPointer tid)
+		  TgVertexId *first, const TgRow *row)
 {
 	ChainHead	head;
 	TgVertexId	fresh;
 	bool		linked;
 
 	if (*first != TG_INVALID_VERTEX &&
-		append_to_slot(index, layout, *first, owner, tid))
+		append_to_slot(index, layout, *first, owner, row))
 		return true;
 
-	fresh = new_tids_slot(index, layout, owner, *first, tid);
+	fresh = new_tids_slot(index, layout, owner, *first, row);
 	head_begin(&head, index, layout, owner);
 	linked = head.alive && *head.next == *first;
 	if (linked)
@@ -217,7 +218,7 @@ chain_add(Relation index, const TgLayout *layout, TgVertexId owner,
 
 bool
 tg_tids_add(Relation index, const TgLayout *layout, TgVertexId id,
-			ItemPointer tid)
+			const TgRow *row)
 {
 	TgVertexId	first;
 
@@ -236,24 +237,25 @@ tg_tids_add(Relation index, const TgLayout *layout, TgVertexId id,
 		}
 		if (header->ntids < layout->vertex_tids)
 		{
-			tg_slot_tids(layout, header)[header->ntids++] = *tid;
+			tg_slot_put_row(layout, header, header->ntids++, row);
 			tg_edit_finish(&edit);
 			return true;
 		}
 		first = header->next;
 		tg_edit_abort(&edit);
-	} while (!chain_add(index, layout, id, &first, tid));
+	} while (!chain_add(index, layout, id, &first, row));
 	return true;
 }
 
 void
-tg_unranked_add(Relation index, TgUnranked kind, ItemPointer tid)
+tg_unranked_add(Relation index, TgUnranked kind, const TgRow *row)
 {
-	TgVertexId	first = tg_meta_read(index).unranked[kind];
+	TgMetaPage	meta = tg_meta_read(index);
+	TgVertexId	first = meta.unranked[kind];
 	TgLayout	layout;
 
-	tg_layout_init_unranked(&layout);
-	while (!chain_add(index, &layout, TG_UNRANKED_OWNER(kind), &first, tid))
+	tg_layout_init_unranked(&layout, tg_row_size(&meta));
+	while (!chain_add(index, &layout, TG_UNRANKED_OWNER(kind), &first, row))
 		continue;
 }
 
@@ -305,14 +307,17 @@ compare_tids(const void *a, const void *b)
  */
 static int
 collect_slot(const TgLayout *layout, const TgSlotHeader *header,
-			 bool skip_killed, ItemPointerData *tids)
+			 const TgRowChoice *choice, ItemPointerData *tids)
 {
-	const ItemPointerData *stored = tg_slot_tids(layout, header);
 	int			n = 0;
 
 	for (int i = 0; i < header->ntids; i++)
-		if (!skip_killed || !tg_tid_is_killed(&stored[i]))
-			tids[n++] = tg_tid_get(&stored[i]);
+	{
+		const TgRow *row = tg_slot_row(layout, header, i);
+
+		if (tg_row_is_chosen(choice, row))
+			tids[n++] = tg_tid_get(&row->tid);
+	}
 	return n;
 }
 
@@ -322,8 +327,8 @@ collect_slot(const TgLayout *layout, const TgSlotHeader *header,
  */
 static int64
 chain_collect(TgReader *reader, TgVertexId owner, TgVertexId next,
-			  bool skip_killed, ItemPointerData **tids, int64 *capacity,
-			  int64 n)
+			  const TgRowChoice *choice, ItemPointerData **tids,
+			  int64 *capacity, int64 n)
 {
 	uint64		nslots = 0;
 
@@ -347,7 +352,7 @@ chain_collect(TgReader *reader, TgVertexId owner, TgVertexId next,
 				*tids = repalloc_huge(*tids,
 									  sizeof(ItemPointerData) * *capacity);
 			}
-			n += collect_slot(&reader->layout, header, skip_killed, *tids + n);
+			n += collect_slot(&reader->layout, header, choice, *tids + n);
 		}
 		next = header->next;
 		reader->graph.close(&reader->graph);
@@ -377,7 +382,7 @@ ensure_capacity(ItemPointerData **tids, int64 *capacity, int64 least)
 }
 
 int64
-tg_tids_collect(TgReader *reader, TgVertexId id, bool skip_killed,
+tg_tids_collect(TgReader *reader, TgVertexId id, const TgRowChoice *choice,
 				ItemPointerData **tids, int64 *capacity)
 {
 	int			restarts = 0;
@@ -395,32 +400,33 @@ tg_tids_collect(TgReader *reader, TgVertexId id, bool skip_killed,
 		n = 0;
 		if (header->kind == TG_SLOT_VERTEX)
 		{
-			n = collect_slot(&reader->layout, header, skip_killed, *tids);
+			n = collect_slot(&reader->layout, header, choice, *tids);
 			next = header->next;
 		}
 		reader->graph.close(&reader->graph);
-		n = chain_collect(reader, id, next, skip_killed, tids, capacity, n);
+		n = chain_collect(reader, id, next, choice, tids, capacity, n);
 	} while (n < 0);
 	return n;
 }
 
 int64
-tg_unranked_collect(Relation index, TgUnranked kind, bool skip_killed,
-					ItemPointerData **tids, int64 *capacity)
+tg_unranked_collect(Relation index, TgUnranked kind,
+					const TgRowChoice *choice, ItemPointerData **tids,
+					int64 *capacity)
 {
 	TgLayout	layout;
 	TgReader	reader;
 	int			restarts = 0;
 	int64		n;
 
-	tg_layout_init_unranked(&layout);
+	tg_layout_init_unranked(&layout, tg_row_size(&tg_index_get(index)->meta));
 	tg_reader_init(&reader, index, &layout);
 	ensure_capacity(tids, capacity, layout.slot_tids);
 	do
 	{
 		check_restarts(index, TG_UNRANKED_OWNER(kind), restarts++);
 		n = chain_collect(&reader, TG_UNRANKED_OWNER(kind),
-						  tg_meta_read(index).unranked[kind], skip_killed,
+						  tg_meta_read(index).unranked[kind], choice,
 						  tids, capacity, 0);
 	} while (n < 0);
 	tg_reader_free(&reader);
@@ -428,16 +434,15 @@ tg_unranked_collect(Relation index, TgUnranked kind, bool skip_killed,
 }
 
 bool
-tg_tids_all_killed(const TgLayout *layout, const TgSlotHeader *header)
+tg_tids_any(const TgLayout *layout, const TgSlotHeader *header,
+			const TgRowChoice *choice)
 {
-	const ItemPointerData *stored = tg_slot_tids(layout, header);
-
 	if (header->next != TG_INVALID_VERTEX)
-		return false;
+		return true;
 	for (int i = 0; i < header->ntids; i++)
-		if (!tg_tid_is_killed(&stored[i]))
-			return false;
-	return true;
+		if (tg_row_is_chosen(choice, tg_slot_row(layout, header, i)))
+			return true;
+	return false;
 }
 
 /*
@@ -468,14 +473,12 @@ static bool
 has_victim(const Kill *kill, const TgLayout *layout, TgVertexId id,
 		   const TgSlotHeader *header)
 {
-	const ItemPointerData *stored = tg_slot_tids(layout, header);
-
 	if (header->kind == TG_SLOT_VERTEX ? id != kill->owner :
 		header->kind != TG_SLOT_TIDS || header->owner != kill->owner ||
 		header->ntids == TG_TIDS_CLOSED)
 		return false;
 	for (int i = 0; i < header->ntids; i++)
-		if (is_victim(kill, &stored[i]))
+		if (is_victim(kill, &tg_slot_row(layout, header, i)->tid))
 			return true;
 	return false;
 }
@@ -494,17 +497,16 @@ kill_in_slot(const Kill *kill, Relation index, const TgLayout *layout,
 	tg_edit_begin(&edit, index, layout, id);
 	header = tg_edit_header(&edit);
 	if (has_victim(kill, layout, id, header))
-	{
-		ItemPointerData *stored = tg_slot_tids(layout, header);
-
 		for (int i = 0; i < header->ntids; i++)
-			if (is_victim(kill, &stored[i]) &&
-				kill->is_dead(&stored[i], kill->arg))
+		{
+			ItemPointer stored = &tg_slot_row(layout, header, i)->tid;
+
+			if (is_victim(kill, stored) && kill->is_dead(stored, kill->arg))
 			{
-				stored[i].ip_posid |= TG_TID_KILLED;
+				stored->ip_posid |= TG_TID_KILLED;
 				changed = true;
 			}
-	}
+		}
 	if (changed)
 		tg_edit_finish(&edit);
 	else
@@ -528,9 +530,11 @@ tg_tids_kill(Relation index, const TgLayout *layout, TgVertexId owner,
 	qsort(tids, n, sizeof(ItemPointerData), compare_tids);
 	if (is_unranked(owner))
 	{
-		tg_layout_init_unranked(&unranked_layout);
+		TgMetaPage	meta = tg_meta_read(index);
+
+		tg_layout_init_unranked(&unranked_layout, tg_row_size(&meta));
 		layout = &unranked_layout;
-		id = tg_meta_read(index).unranked[TG_UNRANKED_OWNER(0) - owner];
+		id = meta.unranked[TG_UNRANKED_OWNER(0) - owner];
 	}
 	tg_reader_init(&reader, index, layout);
 	while (id != TG_INVALID_VERTEX)
@@ -594,7 +598,8 @@ tg_tids_unlink(Relation index, const TgLayout *layout, TgVertexId id,
 
 	if (is_unranked(owner))
 	{
-		tg_layout_init_unranked(&unranked_layout);
+		tg_layout_init_unranked(&unranked_layout,
+								tg_row_size(&tg_index_get(index)->meta));
 		layout = &unranked_layout;
 	}
 	if (!close_slot(index, layout, id, owner, &next))

@@ -11,12 +11,53 @@
 
 #include "access/transam.h"
 #include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "catalog/pg_control.h"
+#include "miscadmin.h"
 #include "storage/freespace.h"
 #include "storage/lmgr.h"
 #include "utils/snapmgr.h"
 
 /* What the free space map says of a list page with a free slot. */
 #define PAGE_HAS_ROOM		(BLCKSZ / 2)
+
+/*
+ * The index whose changes are not logged one by one, because the build that is
+ * under way logs all of its pages at the end.
+ */
+static Oid	unlogged = InvalidOid;
+
+void
+tg_log_suspend(Relation index)
+{
+	unlogged = RelationGetRelid(index);
+}
+
+void
+tg_log_resume(void)
+{
+	unlogged = InvalidOid;
+}
+
+/*
+ * Begin to change pages of an index: GenericXLogStart(), or the same without a
+ * record.  All that GenericXLogStart() wants to know of a relation is whether
+ * it is logged.
+ */
+static GenericXLogState *
+start_change(Relation index)
+{
+	RelationData mute;
+	FormData_pg_class form;
+
+	if (likely(RelationGetRelid(index) != unlogged))
+		return GenericXLogStart(index);
+	mute = *index;
+	form = *index->rd_rel;
+	form.relpersistence = RELPERSISTENCE_UNLOGGED;
+	mute.rd_rel = &form;
+	return GenericXLogStart(&mute);
+}
 
 /*
  * The newest transaction ID given out so far: no transaction that has one and
@@ -96,7 +137,7 @@ write_piece(Relation index, BlockNumber block, TgPageKind kind, int piece,
 	Page		page;
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	xlog = GenericXLogStart(index);
+	xlog = start_change(index);
 	page = GenericXLogRegisterBuffer(xlog, buffer, 0);
 	if (PageIsNew(page))
 		tg_page_init(page, kind, piece);
@@ -107,8 +148,21 @@ write_piece(Relation index, BlockNumber block, TgPageKind kind, int piece,
 	UnlockReleaseBuffer(buffer);
 }
 
+/* A piece of a part that spans pages: where it is in the part, and how long. */
+static inline const char *
+piece_bytes(const char *bytes, int piece)
+{
+	return bytes + (Size) piece * TG_PAGE_CONTENT;
+}
+
+static inline int
+piece_size(const TgPart *part, int piece)
+{
+	return Min(TG_PAGE_CONTENT, part->size - piece * TG_PAGE_CONTENT);
+}
+
 /*
- * Write the pieces of a part from the given one on.
+ * Write the pieces of a new part from the given one on.
  */
 static void
 write_pieces(Relation index, const TgPart *part, TgPageKind kind,
@@ -117,12 +171,8 @@ write_pieces(Relation index, const TgPart *part, TgPageKind kind,
 	int			first = tg_part_page(part, place);
 
 	for (int i = from; i < part->pages_each; i++)
-	{
-		Size		done = (Size) i * TG_PAGE_CONTENT;
-
-		write_piece(index, stripe + first + i, kind, first + i, bytes + done,
-					Min(TG_PAGE_CONTENT, part->size - done));
-	}
+		write_piece(index, stripe + first + i, kind, first + i,
+					piece_bytes(bytes, i), piece_size(part, i));
 }
 
 /*
@@ -161,7 +211,7 @@ write_slot(Relation index, const TgLayout *layout, Buffer list_buffer,
 		}
 	}
 
-	xlog = GenericXLogStart(index);
+	xlog = start_change(index);
 	page = GenericXLogRegisterBuffer(xlog, list_buffer, 0);
 	put_bytes(page, tg_part_offset(&layout->list, place), list,
 			  Min(layout->list.size, TG_PAGE_CONTENT));
@@ -255,7 +305,7 @@ tg_extend(Relation index, const TgLayout *layout)
 		GenericXLogState *xlog;
 
 		LockBuffer(buffers[i], BUFFER_LOCK_EXCLUSIVE);
-		xlog = GenericXLogStart(index);
+		xlog = start_change(index);
 		tg_page_init(GenericXLogRegisterBuffer(xlog, buffers[i],
 											   GENERIC_XLOG_FULL_IMAGE),
 					 i < layout->list.npages ? layout->kind : TG_PAGE_VECTOR,
@@ -324,9 +374,9 @@ tg_slot_insert(Relation index, const TgLayout *layout, const char *list,
 	}
 }
 
-void
-tg_edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
-			  TgVertexId id)
+static void
+edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
+		   TgVertexId id, bool cleanup)
 {
 	BlockNumber nblocks = 0;
 	BlockNumber stripe = tg_slot_stripe(index, layout, id, &nblocks);
@@ -339,9 +389,12 @@ tg_edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
 	edit->id = id;
 	edit->copy = NULL;
 	edit->buffer = ReadBuffer(index, first);
-	LockBuffer(edit->buffer, BUFFER_LOCK_EXCLUSIVE);
+	if (cleanup)
+		LockBufferForCleanup(edit->buffer);
+	else
+		LockBuffer(edit->buffer, BUFFER_LOCK_EXCLUSIVE);
 	tg_page_check(index, edit->buffer, layout->kind);
-	edit->xlog = GenericXLogStart(index);
+	edit->xlog = start_change(index);
 	page = GenericXLogRegisterBuffer(edit->xlog, edit->buffer, 0);
 	edit->first_piece = (char *) page + tg_part_offset(&layout->list, place);
 	edit->slot = edit->first_piece;
@@ -367,6 +420,20 @@ tg_edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
 }
 
 void
+tg_edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
+			  TgVertexId id)
+{
+	edit_begin(edit, index, layout, id, false);
+}
+
+void
+tg_edit_begin_cleanup(TgEdit *edit, Relation index, const TgLayout *layout,
+					  TgVertexId id)
+{
+	edit_begin(edit, index, layout, id, true);
+}
+
+void
 tg_edit_put(TgEdit *edit, const char *list)
 {
 	Page		page = (Page) (edit->first_piece -
@@ -378,22 +445,152 @@ tg_edit_put(TgEdit *edit, const char *list)
 			  edit->layout->list.size);
 }
 
+/*
+ * Does a later piece differ from what its page has?  Nobody else writes to the
+ * page while the slot's first one is locked.
+ */
+static bool
+piece_changed(const TgEdit *edit, BlockNumber block, const char *bytes,
+			  Size size)
+{
+	Buffer		buffer = ReadBuffer(edit->index, block);
+	bool		changed;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	changed = memcmp(PageGetContents(BufferGetPage(buffer)), bytes, size) != 0;
+	UnlockReleaseBuffer(buffer);
+	return changed;
+}
+
+/*
+ * Which of the later pieces have changed; returns how many.
+ */
+static int
+changed_pieces(const TgEdit *edit, int *changed)
+{
+	const TgPart *part = &edit->layout->list;
+	BlockNumber first = BufferGetBlockNumber(edit->buffer);
+	int			n = 0;
+
+	for (int i = 1; i < part->pages_each; i++)
+		if (piece_changed(edit, first + i, piece_bytes(edit->copy, i),
+						  piece_size(part, i)))
+			changed[n++] = i;
+	return n;
+}
+
+/* Lock the page of a later piece. */
+static Buffer
+lock_piece(const TgEdit *edit, int piece)
+{
+	Buffer		buffer = ReadBuffer(edit->index,
+									BufferGetBlockNumber(edit->buffer) + piece);
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	return buffer;
+}
+
+/*
+ * Write pieces, which go with the first piece into one generic WAL record.
+ */
+static void
+finish_by_deltas(TgEdit *edit, const int *pieces, int n)
+{
+	const TgPart *part = &edit->layout->list;
+	Buffer		buffers[MAX_GENERIC_XLOG_PAGES];
+
+	for (int i = 0; i < n; i++)
+	{
+		buffers[i] = lock_piece(edit, pieces[i]);
+		put_bytes(GenericXLogRegisterBuffer(edit->xlog, buffers[i], 0),
+				  MAXALIGN(SizeOfPageHeaderData),
+				  piece_bytes(edit->copy, pieces[i]),
+				  piece_size(part, pieces[i]));
+	}
+	memcpy(edit->first_piece, edit->copy, TG_PAGE_CONTENT);
+	GenericXLogFinish(edit->xlog);
+	for (int i = 0; i < n; i++)
+		UnlockReleaseBuffer(buffers[i]);
+}
+
+/*
+ * Write pieces in a WAL record of whole pages, which holds more of them.  The
+ * first piece is 0, if it is among them.
+ */
+static void
+write_whole(TgEdit *edit, const int *pieces, int n)
+{
+	Relation	index = edit->index;
+	const TgPart *part = &edit->layout->list;
+	Buffer		buffers[TG_WHOLE_PAGES];
+
+	for (int i = 0; i < n; i++)
+		buffers[i] = pieces[i] == 0 ? edit->buffer :
+			lock_piece(edit, pieces[i]);
+	XLogEnsureRecordSpace(n - 1, 0);
+
+	START_CRIT_SECTION();
+	for (int i = 0; i < n; i++)
+	{
+		put_bytes(BufferGetPage(buffers[i]), MAXALIGN(SizeOfPageHeaderData),
+				  piece_bytes(edit->copy, pieces[i]),
+				  piece_size(part, pieces[i]));
+		MarkBufferDirty(buffers[i]);
+	}
+	if (RelationNeedsWAL(index) && RelationGetRelid(index) != unlogged)
+	{
+		XLogRecPtr	end;
+
+		XLogBeginInsert();
+		for (int i = 0; i < n; i++)
+			XLogRegisterBuffer(i, buffers[i],
+							   REGBUF_FORCE_IMAGE | REGBUF_STANDARD);
+		end = XLogInsert(RM_XLOG_ID, XLOG_FPI);
+		for (int i = 0; i < n; i++)
+			PageSetLSN(BufferGetPage(buffers[i]), end);
+	}
+	END_CRIT_SECTION();
+
+	for (int i = 0; i < n; i++)
+		if (pieces[i] > 0)
+			UnlockReleaseBuffer(buffers[i]);
+}
+
+/*
+ * Write those pieces that have changed, and the first one: if possible, in one
+ * WAL record; else in several, the first piece, which says how long the list is,
+ * in the last of them.
+ */
+static void
+finish_pieces(TgEdit *edit)
+{
+	int		   *pieces = palloc(sizeof(int) * edit->layout->list.pages_each);
+	int			n = changed_pieces(edit, pieces);
+
+	if (n < MAX_GENERIC_XLOG_PAGES)
+		finish_by_deltas(edit, pieces, n);
+	else
+	{
+		GenericXLogAbort(edit->xlog);
+		for (pieces[n++] = 0; n > TG_WHOLE_PAGES; n -= TG_WHOLE_PAGES)
+		{
+			write_whole(edit, pieces, TG_WHOLE_PAGES);
+			pieces += TG_WHOLE_PAGES;
+		}
+		write_whole(edit, pieces, n);
+	}
+}
+
 void
 tg_edit_finish(TgEdit *edit)
 {
-	const TgLayout *layout = edit->layout;
-
 	if (edit->copy)
 	{
-		BlockNumber stripe = tg_id_stripe(layout, edit->id);
-		int			place = tg_id_place(layout, edit->id);
-
-		write_pieces(edit->index, &layout->list, TG_PAGE_LIST, stripe, place,
-					 1, edit->copy);
-		memcpy(edit->first_piece, edit->copy, TG_PAGE_CONTENT);
+		finish_pieces(edit);
 		pfree(edit->copy);
 	}
-	GenericXLogFinish(edit->xlog);
+	else
+		GenericXLogFinish(edit->xlog);
 	UnlockReleaseBuffer(edit->buffer);
 }
 
@@ -449,7 +646,7 @@ tg_meta_edit_begin(TgMetaEdit *edit, Relation index)
 	edit->buffer = ReadBuffer(index, TG_METAPAGE_BLKNO);
 	LockBuffer(edit->buffer, BUFFER_LOCK_EXCLUSIVE);
 	tg_page_check(index, edit->buffer, TG_PAGE_META);
-	edit->xlog = GenericXLogStart(index);
+	edit->xlog = start_change(index);
 	page = GenericXLogRegisterBuffer(edit->xlog, edit->buffer, 0);
 	edit->meta = TgPageGetMeta(page);
 	tg_meta_check(index, edit->meta);
@@ -491,15 +688,14 @@ tg_bulk_id(const TgLayout *layout, uint64 i)
 }
 
 void
-tg_bulk_begin(TgBulk *bulk, Relation index, ForkNumber fork,
-			  const TgLayout *layout)
+tg_bulk_begin(TgBulk *bulk, Relation index, const TgLayout *layout,
+			  uint64 nslots)
 {
 	bulk->index = index;
-	bulk->fork = fork;
 	bulk->layout = layout;
-	bulk->next_stripe = FIRST_STRIPE;
-	bulk->next_place = 0;
-	bulk->buffers = palloc(sizeof(Buffer) * layout->stripe_pages);
+	bulk->nslots = nslots;
+	bulk->nblocks = 0;
+	bulk->pages = palloc((Size) BLCKSZ * layout->stripe_pages);
 }
 
 static void
@@ -508,28 +704,43 @@ bulk_open_stripe(TgBulk *bulk)
 	const TgLayout *layout = bulk->layout;
 
 	for (int i = 0; i < layout->stripe_pages; i++)
-	{
-		Buffer		buffer = ReadBufferExtended(bulk->index, bulk->fork, P_NEW,
-												RBM_NORMAL, NULL);
-
-		Assert(BufferGetBlockNumber(buffer) == bulk->next_stripe + i);
-		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-		tg_page_init(BufferGetPage(buffer),
+		tg_page_init(bulk->pages + (Size) i * BLCKSZ,
 					 i < layout->list.npages ? TG_PAGE_LIST : TG_PAGE_VECTOR,
 					 i);
-		MarkBufferDirty(buffer);
-		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-		bulk->buffers[i] = buffer;
-	}
+}
+
+/*
+ * Make the index as long as this: several processes write its stripes, in any
+ * order.
+ */
+static void
+bulk_extend(TgBulk *bulk, BlockNumber nblocks)
+{
+	if (bulk->nblocks >= nblocks)
+		return;
+	LockRelationForExtension(bulk->index, ExclusiveLock);
+	bulk->nblocks = RelationGetNumberOfBlocks(bulk->index);
+	for (; bulk->nblocks < nblocks; bulk->nblocks++)
+		ReleaseBuffer(ReadBuffer(bulk->index, P_NEW));
+	UnlockRelationForExtension(bulk->index, ExclusiveLock);
 }
 
 static void
-bulk_close_stripe(TgBulk *bulk)
+bulk_close_stripe(TgBulk *bulk, BlockNumber stripe)
 {
-	for (int i = 0; i < bulk->layout->stripe_pages; i++)
-		ReleaseBuffer(bulk->buffers[i]);
-	bulk->next_stripe += bulk->layout->stripe_pages;
-	bulk->next_place = 0;
+	int			npages = bulk->layout->stripe_pages;
+
+	bulk_extend(bulk, stripe + npages);
+	for (int i = 0; i < npages; i++)
+	{
+		Buffer		buffer = ReadBufferExtended(bulk->index, MAIN_FORKNUM,
+												stripe + i,
+												RBM_ZERO_AND_LOCK, NULL);
+
+		memcpy(BufferGetPage(buffer), bulk->pages + (Size) i * BLCKSZ, BLCKSZ);
+		MarkBufferDirty(buffer);
+		UnlockReleaseBuffer(buffer);
+	}
 }
 
 static void
@@ -540,42 +751,35 @@ bulk_put(TgBulk *bulk, const TgPart *part, int place, const char *bytes,
 
 	for (int page = tg_part_page(part, place); done < size; page++)
 	{
-		Buffer		buffer = bulk->buffers[page];
 		Size		piece = Min(TG_PAGE_CONTENT, size - done);
 
-		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-		put_bytes(BufferGetPage(buffer), tg_part_offset(part, place),
-				  bytes + done, piece);
-		MarkBufferDirty(buffer);
-		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		put_bytes(bulk->pages + (Size) page * BLCKSZ,
+				  tg_part_offset(part, place), bytes + done, piece);
 		done += piece;
 	}
 }
 
-TgVertexId
-tg_bulk_add(TgBulk *bulk, const char *list, const char *vector)
+void
+tg_bulk_put(TgBulk *bulk, uint64 slot, const char *list, const char *vector)
 {
 	const TgLayout *layout = bulk->layout;
-	int			place = bulk->next_place++;
-	TgVertexId	id = tg_id_make(layout, bulk->next_stripe, place);
+	int			place = slot % layout->stripe_slots;
+	BlockNumber stripe = tg_id_stripe(layout, tg_bulk_id(layout, slot));
+	bool		last = slot + 1 == bulk->nslots;
 
 	if (place == 0)
 		bulk_open_stripe(bulk);
 	bulk_put(bulk, &layout->list, place, list, layout->list.size);
 	if (vector && layout->vector.size > 0)
 		bulk_put(bulk, &layout->vector, place, vector, layout->vector_size);
-	if (bulk->next_place == layout->stripe_slots)
-		bulk_close_stripe(bulk);
-	return id;
+	if (place + 1 == layout->stripe_slots || last)
+		bulk_close_stripe(bulk, stripe);
+	if (last && place + 1 < layout->stripe_slots)
+		record_stripe(bulk->index, layout, stripe);
 }
 
 void
 tg_bulk_end(TgBulk *bulk)
 {
-	if (bulk->next_place > 0)
-	{
-		record_stripe(bulk->index, bulk->layout, bulk->next_stripe);
-		bulk_close_stripe(bulk);
-	}
-	pfree(bulk->buffers);
+	pfree(bulk->pages);
 }

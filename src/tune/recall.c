@@ -199,6 +199,7 @@ sample_queries(Measurement *m)
 {
 	TgReader	reader;
 	TgSampler	sampler;
+	TgRowChoice all = {0};
 	TgVertexId	id;
 
 	if (m->tg->meta.dims == 0)
@@ -209,7 +210,7 @@ sample_queries(Measurement *m)
 	{
 		ItemPointerData *tids = NULL;
 		int64		capacity = 0;
-		int64		ntids = tg_tids_collect(&reader, id, false, &tids,
+		int64		ntids = tg_tids_collect(&reader, id, &all, &tids,
 											&capacity);
 		int			n = m->n;
 		Datum		value;

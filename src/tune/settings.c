@@ -69,18 +69,18 @@ tg_search_settings(Relation index, const TgMetaPage *meta)
 }
 
 int64
-tg_settings_rows(const TgSearchSettings *settings, int ef, int depth)
+tg_settings_rows(const TgSearchSettings *settings, int64 ef, int64 depth)
 {
 	if (settings->recall > 0)
 		return tg_curve_rows(&settings->curve, settings->recall, ef);
-	return POOL_SHARE((int64) depth);
+	return POOL_SHARE(depth);
 }
 
 int64
-tg_settings_next(const TgSearchSettings *settings, int ef, int64 rows)
+tg_settings_next(const TgSearchSettings *settings, int64 ef, int64 rows)
 {
 	const int	highest = tg_curve_ranks[TG_CURVE_RANKS - 1];
-	int64		next = 2 * (int64) ef;
+	int64		next = 2 * ef;
 
 	if (settings->recall > 0)
 		next = Max(next, tg_curve_ef(&settings->curve, settings->recall,

@@ -24,6 +24,7 @@
 PG_FUNCTION_INFO_V1(togg_array_l2_ops);
 PG_FUNCTION_INFO_V1(togg_array_ip_ops);
 PG_FUNCTION_INFO_V1(togg_array_cosine_ops);
+PG_FUNCTION_INFO_V1(togg_array_l1_ops);
 
 /*
  * Raise the error for an array whose shape is not that of a vector.
@@ -133,12 +134,30 @@ tg_check_same_dims(TgSpan a, TgSpan b)
 }
 
 /*
+ * The array that these elements usually are.
+ */
+static Datum
+array_value(TgSpan span)
+{
+	Size		size = ARR_OVERHEAD_NONULLS(1) + sizeof(float) * span.dims;
+	ArrayType  *array = palloc0(size);
+
+	SET_VARSIZE(array, size);
+	array->ndim = 1;
+	array->elemtype = FLOAT4OID;
+	ARR_DIMS(array)[0] = span.dims;
+	ARR_LBOUND(array)[0] = 1;
+	memcpy(ARR_DATA_PTR(array), span.values, sizeof(float) * span.dims);
+	return PointerGetDatum(array);
+}
+
+/*
  * Support functions 1 of the operator classes of real[].
  */
 Datum
 togg_array_l2_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_L2, tg_array_span, false};
+	static const TgOpclass opclass = {TG_METRIC_L2, tg_array_span, false, array_value};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -146,7 +165,7 @@ togg_array_l2_ops(PG_FUNCTION_ARGS)
 Datum
 togg_array_ip_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_IP, tg_array_span, false};
+	static const TgOpclass opclass = {TG_METRIC_IP, tg_array_span, false, array_value};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -154,7 +173,15 @@ togg_array_ip_ops(PG_FUNCTION_ARGS)
 Datum
 togg_array_cosine_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_COSINE, tg_array_span, false};
+	static const TgOpclass opclass = {TG_METRIC_COSINE, tg_array_span, false, array_value};
+
+	PG_RETURN_POINTER(&opclass);
+}
+
+Datum
+togg_array_l1_ops(PG_FUNCTION_ARGS)
+{
+	static const TgOpclass opclass = {TG_METRIC_L1, tg_array_span, false, array_value};
 
 	PG_RETURN_POINTER(&opclass);
 }

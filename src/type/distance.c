@@ -172,6 +172,10 @@ tg_distance(TgMetric metric, TgSpan a, TgSpan b)
 			return ip_distance(a, b);
 		case TG_METRIC_COSINE:
 			return cosine_distance(a, b);
+		case TG_METRIC_HAMMING:
+			return tg_kernels->l2sq(a.values, b.values, a.dims);
+		case TG_METRIC_L1:
+			return l1_distance(a, b);
 	}
 	elog(ERROR, "unrecognized metric: %d", (int) metric);
 	return 0.0;					/* keep compiler quiet */

@@ -112,6 +112,17 @@ norm_of(const float *values, int dims, float norm2)
 	return sqrt(sum);
 }
 
+bool
+tg_keeps_length(TgMetric metric, TgSpan span)
+{
+	float		norm2;
+
+	if (metric != TG_METRIC_COSINE)
+		return true;
+	norm2 = tg_kernels->dot(span.values, span.values, span.dims);
+	return norm2 > NORM2_MIN && norm2 < NORM2_MAX;
+}
+
 TgStored
 tg_store(const TgGeometry *geometry, TgStorage storage, TgSpan span,
 		 void *bytes)
@@ -226,16 +237,26 @@ tg_embed(const TgGeometry *geometry, const float *values, float norm2,
 	switch (geometry->metric)
 	{
 		case TG_METRIC_L2:
+		case TG_METRIC_HAMMING:
+		case TG_METRIC_L1:
 			embed_scaled(values, dims, 1.0, inner);
 			break;
 		case TG_METRIC_COSINE:
 			embed_scaled(values, dims, 1.0 / sqrt(norm2), inner);
 			break;
 		case TG_METRIC_IP:
-			embed_scaled(values, dims, 1.0, inner);
-			inner[dims] = sqrtf(Max(0.0f, geometry->max_norm *
-									geometry->max_norm - norm2));
-			inner[dims] = Min(inner[dims], INNER_LIMIT);
+			inner[dims] = geometry->max_norm * geometry->max_norm - norm2;
+			if (inner[dims] < 0)
+			{
+				embed_scaled(values, dims, geometry->max_norm /
+							 norm_of(values, dims, norm2), inner);
+				inner[dims] = 0;
+			}
+			else
+			{
+				embed_scaled(values, dims, 1.0, inner);
+				inner[dims] = Min(sqrtf(inner[dims]), INNER_LIMIT);
+			}
 			break;
 	}
 }
@@ -246,7 +267,8 @@ tg_embed_query(const TgGeometry *geometry, const float *values, float *inner)
 	int			dims = geometry->dims;
 	double		norm;
 
-	if (geometry->metric == TG_METRIC_L2)
+	if (geometry->metric != TG_METRIC_IP &&
+		geometry->metric != TG_METRIC_COSINE)
 	{
 		embed_scaled(values, dims, 1.0, inner);
 		return;
@@ -278,6 +300,8 @@ tg_query_init(TgQuery *query, const TgGeometry *geometry, TgStorage storage,
 	query->norm2 = tg_kernels->dot(values, values, dims);
 	query->norm = norm_of(values, dims, query->norm2);
 	query->scale = query->norm > 0 ? geometry->max_norm / query->norm : 0;
+	query->scratch = geometry->metric == TG_METRIC_L1 ?
+		palloc(sizeof(float) * dims) : NULL;
 
 	/*
 	 * A float32 sum of n terms in 16 or more partial sums is off by at most
@@ -325,30 +349,69 @@ slow_key(const TgQuery *query, const void *bytes, TgStored stored)
 }
 
 /*
+ * The sums that distances are made of, of the query's and a stored vector's
+ * elements.
+ */
+static float
+l2sq_of(const TgQuery *query, const void *bytes)
+{
+	int			dims = query->geometry->dims;
+
+	return query->storage == TG_STORAGE_HALF ?
+		tg_kernels->l2sq_half(query->values, bytes, dims) :
+		tg_kernels->l2sq(query->values, bytes, dims);
+}
+
+static float
+dot_of(const TgQuery *query, const void *bytes)
+{
+	int			dims = query->geometry->dims;
+
+	return query->storage == TG_STORAGE_HALF ?
+		tg_kernels->dot_half(query->values, bytes, dims) :
+		tg_kernels->dot(query->values, bytes, dims);
+}
+
+static float
+l1_of(const TgQuery *query, const void *bytes)
+{
+	tg_unstore(query->geometry, query->storage, bytes, query->scratch);
+	return tg_kernels->l1(query->values, query->scratch,
+						  query->geometry->dims);
+}
+
+/*
  * What tg_distance() returns for the stored vector.
  */
 static double
 kernel_distance(const TgQuery *query, const void *bytes, TgStored stored)
 {
-	TgMetric	metric = query->geometry->metric;
-	int			dims = query->geometry->dims;
-	bool		half = query->storage == TG_STORAGE_HALF;
-	float		sum;
+	float		sum = 0;
+	double		distance = 0;
 
-	if (metric == TG_METRIC_L2)
-		sum = half ? tg_kernels->l2sq_half(query->values, bytes, dims) :
-			tg_kernels->l2sq(query->values, bytes, dims);
-	else
-		sum = half ? tg_kernels->dot_half(query->values, bytes, dims) :
-			tg_kernels->dot(query->values, bytes, dims);
-
-	if (metric == TG_METRIC_COSINE)
-		return query->norm2 > NORM2_MIN && query->norm2 < NORM2_MAX ?
-			tg_cosine_from_sums(sum, query->norm2, stored.norm2) :
-			slow_distance(query, bytes);
-	if (!isfinite(sum))
-		return slow_distance(query, bytes);
-	return metric == TG_METRIC_L2 ? tg_l2_from_sum(sum) : tg_ip_from_sum(sum);
+	switch (query->geometry->metric)
+	{
+		case TG_METRIC_L2:
+			sum = l2sq_of(query, bytes);
+			distance = tg_l2_from_sum(sum);
+			break;
+		case TG_METRIC_IP:
+			sum = dot_of(query, bytes);
+			distance = tg_ip_from_sum(sum);
+			break;
+		case TG_METRIC_COSINE:
+			if (!(query->norm2 > NORM2_MIN && query->norm2 < NORM2_MAX))
+				return slow_distance(query, bytes);
+			return tg_cosine_from_sums(dot_of(query, bytes), query->norm2,
+									   stored.norm2);
+		case TG_METRIC_HAMMING:
+			return l2sq_of(query, bytes);
+		case TG_METRIC_L1:
+			sum = l1_of(query, bytes);
+			distance = sum;
+			break;
+	}
+	return isfinite(sum) ? distance : slow_distance(query, bytes);
 }
 
 /*
@@ -375,8 +438,27 @@ distance_error(const TgQuery *query, TgStored stored, double distance)
 			return query->norm * (stored.error + query->slack * length) + lost;
 		case TG_METRIC_COSINE:
 			return stored.error + query->slack;
+		case TG_METRIC_HAMMING:
+			return 0;
+		case TG_METRIC_L1:
+			/* A vector's L1 norm is at most sqrt(dims) times that of L2. */
+			return sqrt(query->geometry->dims) * stored.error +
+				query->slack * distance;
 	}
 	return INFINITY;			/* keep compiler quiet */
+}
+
+/*
+ * Inner product: what tg_embed() multiplies a vector by.  The key must be of
+ * what is in the inner space, as estimates of a vertex's neighbours start from
+ * it: else those of a vector that was cut would all look too near.
+ */
+static double
+shortening(const TgGeometry *geometry, float norm2)
+{
+	double		max_norm = geometry->max_norm;
+
+	return norm2 > max_norm * max_norm ? max_norm / sqrt(norm2) : 1.0;
 }
 
 float
@@ -397,10 +479,17 @@ tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
 			break;
 		case TG_METRIC_IP:
 			key = 2 * ((double) geometry->max_norm * geometry->max_norm +
-					   query->scale * *distance);
+					   query->scale * *distance *
+					   shortening(geometry, stored.norm2));
 			break;
 		case TG_METRIC_COSINE:
 			key = 2 * *distance;
+			break;
+		case TG_METRIC_HAMMING:
+			key = *distance;
+			break;
+		case TG_METRIC_L1:
+			key = l2sq_of(query, bytes);
 			break;
 	}
 	if (unlikely(!(fabs(key) < KEY_MAX)))

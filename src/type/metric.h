@@ -11,8 +11,13 @@
  *	inner product	one more coordinate, sqrt(max_norm^2 - |v|^2), which puts
  *					all vectors on one sphere; a query is scaled to the
  *					sphere's radius and has 0 there.  (A vector longer than
- *					max_norm, inserted later, has 0 as well: the search ranks
- *					it a little worse than it is until it is met.)
+ *					max_norm, inserted later, is put where the sphere is
+ *					nearest to it: the search ranks it as if it were shorter,
+ *					until it is met.)
+ *	Hamming			the bits as zeros and ones, of which it is the squared L2
+ *	L1				the vector itself.  No space of as many dimensions has L1
+ *					for its L2, but the nearest by the one are among the nearest
+ *					by the other: the pool has room for the difference.
  *
  * The inner space only routes.  What a scan returns is computed from the
  * stored vector, which is the user's own in float32 or half precision with a
@@ -57,6 +62,11 @@ typedef struct TgStored
 } TgStored;
 
 /*
+ * Is a vector stored with its own length?  Under cosine an extreme one is not.
+ */
+extern bool tg_keeps_length(TgMetric metric, TgSpan span);
+
+/*
  * Convert a rankable vector to its stored form; bytes receives
  * layout->vector_size bytes.  Keeps the user's values where the storage holds
  * them exactly; else error is positive, and under cosine the vector is
@@ -88,7 +98,8 @@ extern void tg_embed_query(const TgGeometry *geometry, const float *values,
 						   float *inner);
 
 /*
- * A query's side of exact distances.
+ * A query's side of exact distances.  What it points to is the caller's, or in
+ * the memory context of tg_query_init().
  */
 typedef struct TgQuery
 {
@@ -101,6 +112,7 @@ typedef struct TgQuery
 	double		norm;
 	double		scale;			/* inner product: max_norm / norm */
 	float		slack;			/* relative error of a float32 sum */
+	float	   *scratch;		/* L1: a stored vector; [dims] */
 } TgQuery;
 
 extern void tg_query_init(TgQuery *query, const TgGeometry *geometry,

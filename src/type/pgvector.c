@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * pgvector.c
- *	  Reading the types of pgvector, and the operator classes on them.
+ *	  Reading the types that pgvector has operators for, and the operator
+ *	  classes on them.
  *
  * The extension togg_pgvector makes operator classes of the functions here.
  * They know the bytes of a vector and of a halfvec, and need neither header
@@ -24,6 +25,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/varbit.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -34,9 +36,12 @@
 PG_FUNCTION_INFO_V1(togg_vector_l2_ops);
 PG_FUNCTION_INFO_V1(togg_vector_ip_ops);
 PG_FUNCTION_INFO_V1(togg_vector_cosine_ops);
+PG_FUNCTION_INFO_V1(togg_vector_l1_ops);
 PG_FUNCTION_INFO_V1(togg_halfvec_l2_ops);
 PG_FUNCTION_INFO_V1(togg_halfvec_ip_ops);
 PG_FUNCTION_INFO_V1(togg_halfvec_cosine_ops);
+PG_FUNCTION_INFO_V1(togg_halfvec_l1_ops);
+PG_FUNCTION_INFO_V1(togg_bit_hamming_ops);
 
 typedef struct PgvectorValue
 {
@@ -104,7 +109,42 @@ halfvec_span(Datum datum)
 }
 
 /*
- * Support functions 1 of the operator classes of vector and halfvec.
+ * A bit or varbit, which is PostgreSQL's own, as zeros and ones.
+ */
+static TgSpan
+bit_span(Datum datum)
+{
+	const VarBit *bits = DatumGetVarBitP(datum);
+	int			n = VARBITLEN(bits);
+	float	   *values;
+	TgSpan		span;
+
+	if (unlikely(n < 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("an empty bit string cannot be used as a vector"),
+				 errdetail("The string has 0 bits; a vector has 1 to %d.",
+						   TG_MAX_DIMS),
+				 errhint("Use NULL where there is no vector.")));
+	if (unlikely(n > TG_MAX_DIMS))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("bit string has too many bits for a vector"),
+				 errdetail("The string has %d bits; a vector has 1 to %d.",
+						   n, TG_MAX_DIMS),
+				 errhint("Use fewer bits, for example by substring().")));
+
+	values = palloc(sizeof(float) * n);
+	for (int i = 0; i < n; i++)
+		values[i] = (VARBITS(bits)[i / BITS_PER_BYTE] &
+					 (HIGHBIT >> i % BITS_PER_BYTE)) != 0;
+	span.values = values;
+	span.dims = n;
+	return span;
+}
+
+/*
+ * Support functions 1 of the operator classes of vector, halfvec and bit.
  */
 Datum
 togg_vector_l2_ops(PG_FUNCTION_ARGS)
@@ -131,6 +171,14 @@ togg_vector_cosine_ops(PG_FUNCTION_ARGS)
 }
 
 Datum
+togg_vector_l1_ops(PG_FUNCTION_ARGS)
+{
+	static const TgOpclass opclass = {TG_METRIC_L1, vector_span, true};
+
+	PG_RETURN_POINTER(&opclass);
+}
+
+Datum
 togg_halfvec_l2_ops(PG_FUNCTION_ARGS)
 {
 	static const TgOpclass opclass = {TG_METRIC_L2, halfvec_span, true};
@@ -150,6 +198,22 @@ Datum
 togg_halfvec_cosine_ops(PG_FUNCTION_ARGS)
 {
 	static const TgOpclass opclass = {TG_METRIC_COSINE, halfvec_span, true};
+
+	PG_RETURN_POINTER(&opclass);
+}
+
+Datum
+togg_halfvec_l1_ops(PG_FUNCTION_ARGS)
+{
+	static const TgOpclass opclass = {TG_METRIC_L1, halfvec_span, true};
+
+	PG_RETURN_POINTER(&opclass);
+}
+
+Datum
+togg_bit_hamming_ops(PG_FUNCTION_ARGS)
+{
+	static const TgOpclass opclass = {TG_METRIC_HAMMING, bit_span, false};
 
 	PG_RETURN_POINTER(&opclass);
 }

@@ -25,7 +25,9 @@ typedef enum TgMetric
 {
 	TG_METRIC_L2 = 1,
 	TG_METRIC_IP = 2,
-	TG_METRIC_COSINE = 3
+	TG_METRIC_COSINE = 3,
+	TG_METRIC_HAMMING = 4,
+	TG_METRIC_L1 = 5
 } TgMetric;
 
 /* A vector's elements; see TgOpclass.span for how long they live. */
@@ -51,9 +53,15 @@ typedef struct TgOpclass
 	/*
 	 * Is the distance operator another than tg_distance()?  It adds up in an
 	 * order of its own then, to other last digits, or to infinity or NaN where
-	 * float32 ends.
+	 * float32 ends.  (Numbers of bits are the same whoever counts.)
 	 */
 	bool		foreign_operator;
+
+	/*
+	 * Make a value of a span, in new memory; NULL if index-only scans must do
+	 * without.
+	 */
+	Datum		(*value) (TgSpan span);
 } TgOpclass;
 
 /* Span of a real[]; see TgOpclass.span. */
@@ -68,8 +76,9 @@ extern void tg_check_same_dims(TgSpan a, TgSpan b);
 /*
  * What SQL's distance operator returns for this metric, from the float32
  * sums the kernels make: L2 from sum (a-b)^2, negative inner product from
- * sum a*b, cosine from sum a*b and both squared norms.  Index scans order
- * rows by these same functions, so that they agree with a sort to the bit.
+ * sum a*b, cosine from sum a*b and both squared norms.  Of Hamming distance,
+ * sum (a-b)^2 of zeros and ones, and L1 the sum is the distance.  Index scans
+ * order rows by these same functions, so that they agree with a sort to the bit.
  */
 static inline double
 tg_l2_from_sum(double l2sq)

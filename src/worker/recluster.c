@@ -18,8 +18,8 @@
  * Should the slot have been freed and reused meanwhile for a vertex with the
  * very same neighbours, then theirs is what was ordered: no harm either.
  *
- * A list part that spans pages is left alone: its pages are not changed in one
- * WAL record, and a crash in between would lose neighbours.
+ * A list part that spans more pages than a WAL record holds is left alone: a
+ * crash between two records would lose neighbours.
  *
  *-------------------------------------------------------------------------
  */
@@ -93,7 +93,8 @@ clusterer_create(Relation index, const TgIndex *tg)
 bool
 tg_layout_has_divisions(const TgLayout *layout)
 {
-	return layout->guide != TG_GUIDE_NONE && layout->list.per_page > 0;
+	return layout->guide != TG_GUIDE_NONE &&
+		layout->list.pages_each <= TG_WHOLE_PAGES;
 }
 
 /*

@@ -1,6 +1,6 @@
 -- Who may do what.
 BEGIN;
-SELECT plan(39);
+SELECT plan(41);
 
 CREATE ROLE togg_user;
 CREATE ROLE togg_other;
@@ -42,6 +42,17 @@ SELECT throws_ok(by('togg_user', 'SELECT * FROM togg_check(''togg_user.items_v''
 	'permission denied for function togg_check', 'not even for the owner of an index');
 GRANT EXECUTE ON FUNCTION togg_check(regclass, boolean) TO togg_user;
 SELECT lives_ok(by('togg_user', 'SELECT * FROM togg_check(''togg_user.items_v'')'), 'until it is granted');
+
+-- and never let an owner's functions run with the rights of who checks
+CREATE FUNCTION togg_user.watched(real[]) RETURNS real[] LANGUAGE plpgsql IMMUTABLE AS
+$$ BEGIN
+	IF current_user <> 'togg_user' THEN RAISE 'called by %', current_user; END IF;
+	RETURN $1;
+END $$;
+SELECT lives_ok(by('togg_user', 'CREATE INDEX items_watched ON togg_user.items USING togg (togg_user.watched(v))'),
+	'an index on a function');
+SELECT is_empty($$ SELECT * FROM togg_check('togg_user.items_watched', true) $$,
+	'is checked by a superuser, and the function called by its owner');
 
 -- Clustering writes to an index: its owner may
 SELECT lives_ok(by('togg_user', 'SELECT togg_cluster(''togg_user.items_v'')'), 'an owner clusters the lists of an index');

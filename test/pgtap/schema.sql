@@ -1,6 +1,6 @@
 -- What CREATE EXTENSION makes, no more and no less.
 BEGIN;
-SELECT plan(66);
+SELECT plan(74);
 
 -- Functions
 CREATE FUNCTION function_like(name text, args text[], result text, volatility text, parallel "char")
@@ -27,6 +27,7 @@ SELECT function_like('togg_recall', '{regclass,integer,integer,text,integer[]}',
 SELECT function_like('togg_tune', '{regclass,"double precision[]",integer,text,interval,bigint}', 'setof record', 'volatile', 'u');
 SELECT function_like('togg_calibrate', '{regclass}', 'void', 'volatile', 'u');
 SELECT function_like('togg_calibration', '{regclass}', 'setof record', 'volatile', 'r');
+SELECT function_like('togg_estimate_build_memory', '{bigint,integer,text[]}', 'bigint', 'stable', 's');
 SELECT function_returns('togg_handler', ARRAY['internal'], 'index_am_handler');
 
 CREATE VIEW members AS
@@ -39,9 +40,10 @@ SELECT set_eq(
 	$$ SELECT proname::text FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc' $$,
 	ARRAY['l2_distance', 'inner_product', 'negative_inner_product', 'cosine_distance',
 		  'l1_distance', 'l2_normalize', 'vector_norm', 'vector_dims', 'togg_handler',
-		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops',
+		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops', 'togg_array_l1_ops',
 		  'togg_index_info', 'togg_last_scan', 'togg_check', 'togg_cluster',
-		  'togg_recall', 'togg_calibrate', 'togg_calibration', 'togg_tune'],
+		  'togg_estimate_build_memory', 'togg_recall', 'togg_calibrate', 'togg_calibration', 'togg_tune',
+		  'togg_l2_within', 'togg_ip_within', 'togg_cosine_within', 'togg_l1_within'],
 	'no other function');
 SELECT is_empty(
 	$$ SELECT oid::regprocedure FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc'
@@ -58,12 +60,16 @@ SELECT set_eq(
 	$$ VALUES ('<->', 'l2_distance', 'double precision'),
 			  ('<#>', 'negative_inner_product', 'double precision'),
 			  ('<=>', 'cosine_distance', 'double precision'),
-			  ('<+>', 'l1_distance', 'double precision') $$,
+			  ('<+>', 'l1_distance', 'double precision'),
+			  ('<-<', 'togg_l2_within', 'boolean'),
+			  ('<#<', 'togg_ip_within', 'boolean'),
+			  ('<=<', 'togg_cosine_within', 'boolean'),
+			  ('<+<', 'togg_l1_within', 'boolean') $$,
 	'operators, their functions and results');
 SELECT is_empty(
 	$$ SELECT o.oid::regoperator FROM pg_operator o JOIN members ON objid = o.oid AND catalog = 'pg_operator'
-	   WHERE oprcom <> o.oid $$,
-	'operators are their own commutators');
+	   WHERE oprcom <> o.oid AND oprright = 'real[]'::regtype $$,
+	'operators of two vectors are their own commutators');
 
 -- Access method and operator classes
 SELECT set_eq(
@@ -73,22 +79,25 @@ SELECT set_eq(
 SELECT has_opclass('array_l2_ops');
 SELECT has_opclass('array_ip_ops');
 SELECT has_opclass('array_cosine_ops');
+SELECT has_opclass('array_l1_ops');
 SELECT set_eq(
 	$$ SELECT opcname::text, opcintype::regtype::text, opcdefault, opfname::text
 	   FROM pg_opclass c JOIN pg_opfamily f ON f.oid = opcfamily JOIN pg_am a ON a.oid = opcmethod
-	   WHERE amname = 'togg' $$,
+	   WHERE amname = 'togg' AND opcintype = 'real[]'::regtype $$,
 	$$ VALUES ('array_l2_ops', 'real[]', true, 'array_l2_ops'),
 			  ('array_ip_ops', 'real[]', false, 'array_ip_ops'),
-			  ('array_cosine_ops', 'real[]', false, 'array_cosine_ops') $$,
-	'operator classes and families; Euclidean distance is the default');
+			  ('array_cosine_ops', 'real[]', false, 'array_cosine_ops'),
+			  ('array_l1_ops', 'real[]', false, 'array_l1_ops') $$,
+	'operator classes and families of vectors; Euclidean distance is the default');
 SELECT set_eq(
 	$$ SELECT opfname::text, amopstrategy::int, amopopr::regoperator::text, amoppurpose::text, s.sort::text
 	   FROM pg_amop JOIN pg_opfamily f ON f.oid = amopfamily JOIN pg_am a ON a.oid = amopmethod,
 			LATERAL (SELECT opfname AS sort FROM pg_opfamily WHERE oid = amopsortfamily) s
-	   WHERE amname = 'togg' $$,
+	   WHERE amname = 'togg' AND amoppurpose = 'o' $$,
 	$$ VALUES ('array_l2_ops', 1, '<->(real[],real[])', 'o', 'float_ops'),
 			  ('array_ip_ops', 1, '<#>(real[],real[])', 'o', 'float_ops'),
-			  ('array_cosine_ops', 1, '<=>(real[],real[])', 'o', 'float_ops') $$,
+			  ('array_cosine_ops', 1, '<=>(real[],real[])', 'o', 'float_ops'),
+			  ('array_l1_ops', 1, '<+>(real[],real[])', 'o', 'float_ops') $$,
 	'each ranks by one operator');
 SELECT set_eq(
 	$$ SELECT opfname::text, amprocnum::int, amproc::text
@@ -96,28 +105,69 @@ SELECT set_eq(
 	   WHERE amname = 'togg' $$,
 	$$ VALUES ('array_l2_ops', 1, 'togg_array_l2_ops'),
 			  ('array_ip_ops', 1, 'togg_array_ip_ops'),
-			  ('array_cosine_ops', 1, 'togg_array_cosine_ops') $$,
+			  ('array_cosine_ops', 1, 'togg_array_cosine_ops'),
+			  ('array_l1_ops', 1, 'togg_array_l1_ops') $$,
 	'and has one support function');
+
+-- Operator classes to filter by
+SELECT set_eq(
+	$$ SELECT opfname::text, string_agg(opcintype::regtype::text, ', ' ORDER BY opcintype)
+	   FROM pg_opclass c JOIN pg_opfamily f ON f.oid = opcfamily JOIN pg_am a ON a.oid = opcmethod
+	   WHERE amname = 'togg' AND opcintype <> 'real[]'::regtype AND opcdefault AND opckeytype = 0
+	   GROUP BY opfname $$,
+	$$ VALUES ('integer_ops', 'bigint, smallint, integer'), ('float_ops', 'real, double precision'),
+			  ('datetime_ops', 'date, timestamp without time zone, timestamp with time zone'),
+			  ('bool_ops', 'boolean'), ('oid_ops', 'oid'), ('time_ops', 'time without time zone'),
+			  ('interval_ops', 'interval'), ('uuid_ops', 'uuid'), ('enum_ops', 'anyenum'),
+			  ('text_ops', 'text'), ('bpchar_ops', 'character'), ('numeric_ops', 'numeric'),
+			  ('inet_ops', 'inet'), ('array_ops', 'anyarray') $$,
+	'all are the defaults of their types');
+SELECT is_empty(
+	$$ SELECT amopopr::regoperator FROM pg_amop JOIN pg_opfamily f ON f.oid = amopfamily
+			  JOIN pg_am a ON a.oid = amopmethod, pg_operator o
+	   WHERE amname = 'togg' AND amoppurpose = 's' AND o.oid = amopopr AND
+			 amoplefttype <> 'real[]'::regtype AND
+			 oprname <> (ARRAY['<', '<=', '=', '>=', '>', '&&', '@>'])[amopstrategy] $$,
+	'each strategy is one operator');
+SELECT set_eq(
+	$$ SELECT opfname::text, count(*)::int FROM pg_amop JOIN pg_opfamily f ON f.oid = amopfamily
+			  JOIN pg_am a ON a.oid = amopmethod
+	   WHERE amname = 'togg' AND amoppurpose = 's' GROUP BY opfname HAVING max(amopstrategy) <> 2 $$,
+	$$ VALUES ('integer_ops', 45), ('float_ops', 20), ('datetime_ops', 45), ('bool_ops', 5), ('oid_ops', 5),
+			  ('time_ops', 5), ('interval_ops', 5), ('uuid_ops', 5), ('enum_ops', 5), ('text_ops', 1),
+			  ('bpchar_ops', 1), ('numeric_ops', 1), ('inet_ops', 1), ('array_ops', 2) $$,
+	'for all pairs of types of a family');
+
+SELECT set_eq(
+	$$ SELECT opfname::text, amopopr::regoperator::text
+	   FROM pg_amop JOIN pg_opfamily f ON f.oid = amopfamily JOIN pg_am a ON a.oid = amopmethod
+	   WHERE amname = 'togg' AND amoppurpose = 's' AND amopstrategy = 2 AND amoplefttype = 'real[]'::regtype $$,
+	$$ VALUES ('array_l2_ops', '<-<(real[],togg_sphere)'), ('array_ip_ops', '<#<(real[],togg_sphere)'),
+			  ('array_cosine_ops', '<=<(real[],togg_sphere)'), ('array_l1_ops', '<+<(real[],togg_sphere)') $$,
+	'vectors are looked up in spheres');
 
 -- What the access method can do
 SELECT set_eq(
 	$$ SELECT name FROM unnest(ARRAY['can_order', 'can_unique', 'can_multi_col', 'can_exclude', 'can_include']) name,
 			  pg_am a
 	   WHERE amname = 'togg' AND pg_indexam_has_property(a.oid, name) $$,
-	ARRAY['can_exclude'],
+	ARRAY['can_multi_col', 'can_exclude', 'can_include'],
 	'properties of the access method');
-CREATE TABLE items (v real[]);
-CREATE INDEX items_v ON items USING togg (v);
+CREATE TABLE items (v real[], a int);
+CREATE INDEX items_v ON items USING togg (v, a);
 SELECT set_eq(
 	$$ SELECT name FROM unnest(ARRAY['clusterable', 'index_scan', 'bitmap_scan', 'backward_scan']) name
 	   WHERE pg_index_has_property('items_v', name) $$,
 	ARRAY['index_scan'],
 	'properties of an index');
-SELECT is_empty(
-	$$ SELECT name FROM unnest(ARRAY['asc', 'desc', 'nulls_first', 'nulls_last', 'orderable',
-			  'returnable', 'search_array', 'search_nulls']) name
-	   WHERE pg_index_column_has_property('items_v', 1, name) $$,
-	'properties of an index column');
+SELECT set_eq(
+	$$ SELECT n, name FROM generate_series(1, 2) n,
+			  unnest(ARRAY['asc', 'desc', 'nulls_first', 'nulls_last', 'orderable', 'returnable',
+						   'distance_orderable', 'search_array', 'search_nulls']) name
+	   WHERE pg_index_column_has_property('items_v', n, name) $$,
+	$$ VALUES (1, 'distance_orderable'), (1, 'search_array'), (1, 'search_nulls'),
+			  (2, 'search_array'), (2, 'search_nulls') $$,
+	'properties of index columns');
 
 -- Comments
 SELECT is_empty(

@@ -108,6 +108,38 @@ SQL
 judge('drift', 'drift_asked', '<->', 'clusters one by one');
 
 #
+# Inner products of vectors whose lengths differ, the first of them one of the
+# shorter: an index that began empty, and one of the shorter half, to which the
+# longer ones come.
+#
+
+$node->safe_psql('postgres', <<'SQL');
+SELECT setseed(0.5);
+CREATE TABLE lengths AS
+	SELECT id, (SELECT array_agg((x * length)::real ORDER BY n)
+				FROM unnest(l2_normalize(embedding)) WITH ORDINALITY AS e (x, n)) AS embedding
+	FROM (SELECT id, embedding, 0.5 + 1.5 * random() ^ 2 AS length
+		  FROM words WHERE id <= 4000) AS words;
+CREATE TABLE empty (id int PRIMARY KEY, embedding real[]);
+CREATE INDEX empty_idx ON empty USING togg (embedding array_ip_ops);
+INSERT INTO empty SELECT * FROM lengths ORDER BY vector_norm(embedding) > 0.6, id;
+CREATE TABLE shorter AS
+	SELECT * FROM lengths ORDER BY vector_norm(embedding) LIMIT 2000;
+CREATE INDEX shorter_idx ON shorter USING togg (embedding array_ip_ops);
+INSERT INTO shorter SELECT * FROM lengths ORDER BY vector_norm(embedding) OFFSET 2000;
+SQL
+for my $case ([ 'empty', 0.03 ], [ 'shorter', 0.25 ])
+{
+	my ($table, $less) = @$case;
+
+	is_sound($node, "${table}_idx", "$table, inner product");
+	my $grown = recall($node, $table, 'words_asked', '<#>');
+	$node->safe_psql('postgres', "REINDEX INDEX ${table}_idx");
+	cmp_ok($grown, '>=', recall($node, $table, 'words_asked', '<#>') - $less,
+		"$table, inner product: recall close to that of a rebuilt index");
+}
+
+#
 # Clients that all insert the same vectors, into an index that has nothing.
 #
 
@@ -127,6 +159,29 @@ is_complete($node, 'same', '<->', '{0,1,1}', 'few vectors');
 is( $node->safe_psql('postgres',
 		"SELECT rows FROM togg_index_info('same_idx')"),
 	3000, 'few vectors: every row is in the index');
+
+#
+# By inner product: an index on nothing knows one length; and vectors that are ten
+# times as long as any that it has seen are the best matches.
+#
+
+$node->safe_psql('postgres', <<'SQL');
+DROP TABLE grown;
+CREATE TABLE grown (id int PRIMARY KEY, embedding real[]);
+CREATE INDEX grown_idx ON grown USING togg (embedding array_ip_ops);
+INSERT INTO grown SELECT * FROM mnist ORDER BY vector_norm(embedding) LIMIT 1;
+INSERT INTO grown SELECT * FROM mnist ON CONFLICT DO NOTHING;
+SQL
+recalls_well($node, 'grown', 'mnist_asked', '<#>', 0.95, 'the shortest first');
+$node->safe_psql('postgres', <<'SQL');
+REINDEX INDEX grown_idx;
+INSERT INTO grown
+	SELECT id + 10000, (SELECT array_agg(10 * x ORDER BY i) FROM unnest(embedding) WITH ORDINALITY AS u (x, i))
+	FROM mnist WHERE id <= 60;
+SQL
+is_sound($node, 'grown_idx', 'longer than known');
+is_complete($node, 'grown', '<#>', '{' . join(',', (1) x 784) . '}', 'longer than known');
+cmp_ok(recall($node, 'grown', 'mnist_asked', '<#>', 10, 100), '>=', 0.4, 'longer than known: recall@10');
 
 $node->stop;
 done_testing();

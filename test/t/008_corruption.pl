@@ -1,6 +1,10 @@
 # 008_corruption.pl
 #	Whatever the bytes of an index are, reading and writing it ends in a result
-#	or in an error that says so: never in a crash or an endless loop.
+#	or in an error that says so: never in a crash or an endless loop.  Damage of
+#	which togg_check() is to know, it finds.
+#
+# With TOGG_SANITIZE the extension is compiled for ASan and UBSan, which end the
+# server where it reads or writes out of bounds.
 
 use strict;
 use warnings;
@@ -31,6 +35,21 @@ my $node = new_node('main', conf => <<'CONF');
 restart_after_crash = on
 ignore_checksum_failure = on
 CONF
+my $preload = $ENV{TOGG_SANITIZE} ? sanitize($node) : '';
+
+sub start
+{
+	local $ENV{LD_PRELOAD} = $preload;
+
+	$node->start;
+	return;
+}
+
+if ($preload)
+{
+	$node->stop;
+	start();
+}
 
 #
 # Tables, one for each damage that is done: copies of some kinds.
@@ -44,6 +63,8 @@ my %kinds = (
 	alike => [ 3, 1, 'm = 16' ],
 	# Upper layers, no codes.
 	layers => [ 8, 300, 'm = 4, graph = hnsw, bits = 0' ],
+	# The inner space has one more dimension.
+	product => [ 8, 300, 'm = 16', 'array_ip_ops' ],
 	# Lists divided by a dimension.
 	split => [ 8, 300, 'm = 16, guide = kdtree' ]);
 
@@ -75,6 +96,16 @@ sub damage
 
 	push @damages,
 	  { kind => $kind, name => $name, work => $work, table => 'data_' . @damages };
+	return;
+}
+
+# The same, with damage that togg_check() finds.
+sub plant
+{
+	my ($kind, $name, $work) = @_;
+
+	damage($kind, "planted: $kind: $name", $work);
+	$damages[-1]{planted} = 1;
 	return;
 }
 
@@ -292,7 +323,195 @@ for my $round (1 .. 10)
 	}
 }
 
+#
+# What togg_check() has to find; offsets are those of TgMetaPage, of TgSlotHeader,
+# and of a list part of 8 dimensions.
+#
+
+use constant {
+	KIND => 0,
+	FLAGS => 1,
+	DEGREE => 2,
+	NCLUSTERS => 4,
+	LAYER => 5,
+	NTIDS => 6,
+	NORM => 8,
+	ERROR => 12,
+	NEXT => 16,
+	BELOW => 20,
+	STAMP => 24,
+	DIVISION => 32,
+	CODES => 40,
+	FACTOR_A => 104,
+	FACTOR_F => 232,
+	IDS => 360,
+	STALE => 488,
+	VECTOR => 492,
+	TIDS => 524
+};
+
+# Damage to a vertex with rows: $work gets the contents by reference, and where
+# the vertex begins, and another.
+sub plant_in_vertex
+{
+	my ($kind, $name, $work) = @_;
+
+	plant($kind, $name, sub {
+		my @vertices = grep { $_->{flags} == 0 && $_->{layer} == 0 && $_->{degree} > 3 }
+		  vertices_in(${ $_[0] });
+
+		$work->($_[0], $vertices[20]{at}, $vertices[50]{at});
+	});
+	return;
+}
+
+# Write a value there.
+sub plant_value
+{
+	my ($kind, $name, $offset, $template, @values) = @_;
+
+	plant_in_vertex($kind, $name,
+		sub { overwrite($_[0], $_[1] + $offset, pack $template, @values) });
+	return;
+}
+
+sub swap
+{
+	my ($file, $x, $y, $length) = @_;
+	my $bytes = substr $$file, $x, $length;
+
+	overwrite($file, $x, substr $$file, $y, $length);
+	overwrite($file, $y, $bytes);
+	return;
+}
+
+# Turn bits around.
+sub flip
+{
+	my ($file, $at, $bits) = @_;
+
+	overwrite($file, $at, $bits ^ substr $$file, $at, length $bits);
+	return;
+}
+
+sub plant_word
+{
+	my ($kind, $name, $offset, $template, $value) = @_;
+
+	plant($kind, $name,
+		sub { overwrite($_[0], PAGE_HEADER + $offset, pack $template, $value) });
+	return;
+}
+
+for my $kind (sort keys %kinds)
+{
+	damage($kind, "$kind: nothing", sub { });
+	$damages[-1]{planted} = 0;
+}
+
+plant_word('small', 'magic', 0, 'V', 1);
+plant_word('small', 'dimensions', 8, 'V', 7);
+plant_word('small', 'metric', 12, 'v', 3);
+plant_word('small', 'storage', 14, 'v', 2);
+plant_word('small', 'degree', 16, 'v', 64);
+plant_word('small', 'bits', 18, 'v', 1);
+plant_word('small', 'clusters', 20, 'v', 0);
+plant_word('small', 'graph', 56, 'v', 3);
+plant_word('product', 'largest norm', 28, 'f', 100);
+plant_word('small', 'seed', 32, 'V', 12345);
+plant_word('small', 'root', 40, 'V', 12);
+plant_word('small', 'list of NULLs', 48, 'V', NO_SLOT);
+plant('alike', 'lists of unranked rows swapped',
+	sub { swap($_[0], PAGE_HEADER + 44, PAGE_HEADER + 48, 4) });
+
+plant('small', 'a page of zeros',
+	sub { overwrite($_[0], 3 * BLOCK, "\0" x BLOCK) });
+plant('long', 'a page of zeros among vectors',
+	sub { overwrite($_[0], length(${ $_[0] }) - BLOCK, "\0" x BLOCK) });
+plant('small', 'another page in its place',
+	sub { overwrite($_[0], 3 * BLOCK, substr ${ $_[0] }, 4 * BLOCK, BLOCK) });
+plant('small', 'a page half of which is another',
+	sub { overwrite($_[0], 3 * BLOCK, substr ${ $_[0] }, 4 * BLOCK, BLOCK / 2) });
+plant('small', 'a page half of which is zeros',
+	sub { overwrite($_[0], 3 * BLOCK + BLOCK / 2, "\0" x (BLOCK / 2)) });
+plant('long', 'a piece of another list',
+	sub { swap($_[0], 2 * BLOCK, 3 * BLOCK, SPECIAL) });
+plant('small', 'kind of a page',
+	sub { overwrite($_[0], 3 * BLOCK + SPECIAL, pack 'v', 3) });
+plant('small', 'piece of a page',
+	sub { overwrite($_[0], 3 * BLOCK + SPECIAL + 2, pack 'v', 7) });
+plant('small', 'the last block is missing', sub { substr(${ $_[0] }, -BLOCK) = '' });
+
+plant_value('small', 'kind of a slot', KIND, 'C', 9);
+plant_value('small', 'a slot is free', KIND, 'C', 0);
+plant_value('small', 'a slot is one of heap TIDs', KIND, 'C', 2);
+plant_value('small', 'a vertex is dead', FLAGS, 'C', 2);
+plant_value('small', 'a vertex is a root', FLAGS, 'C', 1);
+plant_value('small', 'flags that there are not', FLAGS, 'C', 0x40);
+plant_value('small', 'too many neighbours', DEGREE, 'v', 33);
+plant_value('small', 'too many clusters', NCLUSTERS, 'C', 200);
+plant_value('small', 'clusters that are not in order', DIVISION, 'C4', 0, 9, 3, 12);
+plant_value('small', 'a layer', LAYER, 'C', 1);
+plant_value('small', 'no rows', NTIDS, 'v', 0);
+plant_value('small', 'too many rows', NTIDS, 'v', 9999);
+plant_value('small', 'norm', NORM, 'f', 0.125);
+plant_value('small', 'no norm', NORM, 'f', 'nan');
+plant_value('small', 'error', ERROR, 'f', -1);
+plant_value('small', 'a chain that leads to a vertex', NEXT, 'V', 12);
+plant_value('small', 'a stamp of the future', STAMP, 'VV', 0, 1);
+plant_value('small', 'a neighbour that is not there', IDS, 'V', 100_000);
+plant_value('small', 'a neighbour in the metapage', IDS, 'V', 0);
+plant_in_vertex('small', 'marks beyond the list', sub {
+	overwrite($_[0], $_[1] + DEGREE, pack 'v', 7);
+	overwrite($_[0], $_[1] + STALE, pack 'V', 0x80000000);
+});
+plant_value('small', 'a heap TID that is not in use', TIDS, 'v3', 0, 0, 290);
+plant_value('small', 'a heap TID beyond the table', TIDS, 'v3', 0, 5000, 1);
+plant_value('small', 'no heap TID', TIDS, 'v3', 0, 0, 0);
+plant_value('layers', 'an upper layer that is none', LAYER, 'C', 2);
+plant_value('split', 'a split nowhere', BELOW, 'V', 0x7FC00000);
+plant_value('product', 'factor', FACTOR_F, 'f', -1e-3);
+
+plant_in_vertex('small', 'a bit of a code', sub { flip($_[0], $_[1] + CODES, "\1") });
+plant_in_vertex('small', 'first factor', sub { flip($_[0], $_[1] + FACTOR_A + 3, "\x80") });
+plant_in_vertex('small', 'second factor', sub { flip($_[0], $_[1] + FACTOR_F + 2, "\x40") });
+plant_in_vertex('small', 'exponent of a coordinate', sub { flip($_[0], $_[1] + VECTOR + 3, "\1") });
+plant_in_vertex('small', 'sign of a coordinate', sub { flip($_[0], $_[1] + VECTOR + 3, "\x80") });
+plant_in_vertex('small', 'vectors swapped', sub { swap($_[0], $_[1] + VECTOR, $_[2] + VECTOR, 32) });
+plant_in_vertex('small', 'neighbours swapped', sub { swap($_[0], $_[1] + IDS, $_[1] + IDS + 4, 4) });
+plant_in_vertex('small', 'neighbours of another',
+	sub { swap($_[0], $_[1] + IDS, $_[2] + IDS, 12) });
+plant_in_vertex('small', 'the same neighbour twice',
+	sub { overwrite($_[0], $_[1] + IDS, substr ${ $_[0] }, $_[1] + IDS + 4, 4) });
+plant_in_vertex('small', 'heap TIDs swapped', sub { swap($_[0], $_[1] + TIDS, $_[2] + TIDS, 6) });
+plant_in_vertex('small', 'a row is marked as killed', sub { flip($_[0], $_[1] + TIDS + 5, "\x80") });
+plant_in_vertex('small', 'slots swapped', sub { swap($_[0], $_[1], $_[2], 530) });
+
+# The chains of a vertex and of NULLs.
+for my $case (
+	[ 'lost', NEXT, 'V', NO_SLOT ],
+	[ 'of another owner', BELOW, 'V', 7 ],
+	[ 'a slot with no rows', NTIDS, 'v', 0 ],
+	[ 'a slot with too many rows', NTIDS, 'v', 5000 ],
+	[ 'a free slot', KIND, 'C', 0 ])
+{
+	my ($name, $offset, $template, $value) = @$case;
+
+	plant('alike', "chain of a vertex: $name", sub {
+		for (my $at = BLOCK + PAGE_HEADER; $at < length ${ $_[0] }; $at += 4)
+		{
+			my ($kind, $next, $owner) = unpack 'C x15 V V', substr ${ $_[0] }, $at, 40;
+
+			next if $kind != 2 || $next == NO_SLOT || $owner > 100_000 || $owner == 0;
+			overwrite($_[0], $at + $offset, pack $template, $value);
+			last;
+		}
+	});
+}
+
 note(scalar(@damages) . ' damages');
+my $planted = grep { $_->{planted} } @damages;
+cmp_ok($planted, '>=', 30, "$planted of them planted for togg_check()");
 
 #
 # Make the tables, stop the server, do the damage.
@@ -304,7 +523,7 @@ $node->safe_psql(
 		<<"SQL" } @damages);
 CREATE TABLE $_->{table} (LIKE source_$_->{kind} INCLUDING DEFAULTS);
 INSERT INTO $_->{table} SELECT * FROM source_$_->{kind};
-CREATE INDEX $_->{table}_idx ON $_->{table} USING togg (embedding)
+CREATE INDEX $_->{table}_idx ON $_->{table} USING togg (embedding @{[ $kinds{$_->{kind}}[3] // '' ]})
 	WITH ($kinds{$_->{kind}}[2]);
 SQL
 my %path = map { split /\|/ } split "\n",
@@ -323,7 +542,7 @@ for my $damage (@damages)
 	print $handle $contents;
 	close($handle) or die "$file: $!";
 }
-$node->start;
+start();
 
 #
 # Use them.
@@ -343,6 +562,7 @@ for my $damage (@damages)
 {
 	my ($dims) = @{ $kinds{ $damage->{kind} } };
 	my $table = $damage->{table};
+	my $op = $damage->{kind} eq 'product' ? '<#>' : '<->';
 	my $query = '{' . join(',', (0.5) x $dims) . '}';
 	my $log_end = -s $node->logfile;
 	my ($status, $out, $err) =
@@ -351,8 +571,9 @@ for my $damage (@damages)
 SET statement_timeout = '5s';
 SET enable_seqscan = off;
 SET enable_sort = off;
-SELECT count(*) FROM (SELECT * FROM $table ORDER BY embedding <-> '$query' LIMIT 10) AS found;
-SELECT count(*) FROM (SELECT * FROM $table ORDER BY embedding <-> '$query' LIMIT 100000) AS found;
+SELECT 'findings ' || count(*) || ' ' || coalesce(min(finding), '') FROM togg_check('${table}_idx', true);
+SELECT count(*) FROM (SELECT * FROM $table ORDER BY embedding $op '$query' LIMIT 10) AS found;
+SELECT count(*) FROM (SELECT * FROM $table ORDER BY embedding $op '$query' LIMIT 100000) AS found;
 INSERT INTO $table (embedding) SELECT clustered($dims, i) FROM generate_series(1, 20) AS i;
 INSERT INTO $table (embedding) VALUES ('$query'), ('$query'), (NULL);
 SELECT count(*) FROM togg_check('${table}_idx', true);
@@ -366,7 +587,7 @@ VACUUM $table;
 SET enable_indexscan = on;
 SET enable_seqscan = off;
 INSERT INTO $table (embedding) SELECT clustered($dims, i) FROM generate_series(1, 20) AS i;
-SELECT count(*) FROM (SELECT * FROM $table ORDER BY embedding <-> '$query' LIMIT 100000) AS found;
+SELECT count(*) FROM (SELECT * FROM $table ORDER BY embedding $op '$query' LIMIT 100000) AS found;
 REINDEX INDEX ${table}_idx;
 SELECT 'whole again ' || count(*) FROM togg_check('${table}_idx', true);
 SQL
@@ -378,6 +599,14 @@ SQL
 		push @bad, $error unless $error =~ $expected;
 	}
 	push @bad, 'crash' if $status == 2 || $err =~ /terminated|closed the connection/;
+	if (defined $damage->{planted})
+	{
+		my ($found) = $out =~ /findings (.*)/;
+
+		$found //= $err =~ /((?:XX|0A)\w+: .*)/ ? $1 : '0 ';
+		push @bad, "found: $found" if ($found !~ /^0 /) != $damage->{planted};
+		note("$damage->{name}: $found");
+	}
 	push @bad, 'not repaired' unless $out =~ /whole again 0/;
 	ok(!@bad, $damage->{name})
 	  or diag(join "\n", @bad, $err);
@@ -400,7 +629,7 @@ open(my $handle, '+<:raw', $file) or die "$file: $!";
 seek($handle, FORMAT_VERSION, 0);
 print $handle pack 'V', 999;
 close $handle;
-$node->start;
+start();
 my ($status, $out, $err) = $node->psql('postgres',
 	"INSERT INTO source_small (embedding) VALUES ('{1,2,3,4,5,6,7,8}')");
 like($err, qr/format version 999.*REINDEX/s,

@@ -150,7 +150,11 @@ SKIP:
 	my $before = $session->query("SET togg.target_recall = 0.9; $ef");
 
 	value('TRUNCATE slow');
-	value(q{INSERT INTO slow (embedding) SELECT clustered(64, i) FROM generate_series(1, 3000) AS i});
+	value(<<'SQL');
+INSERT INTO slow (embedding)
+	SELECT (SELECT array_agg(random()::real) FROM generate_series(1, 16) WHERE i > 0)
+	FROM generate_series(1, 6000) AS i
+SQL
 	value(q{SELECT togg_calibrate('slow_idx')});
 	isnt($session->query($ef), $before, 'a session takes up what is learnt');
 	$session->quit;
@@ -201,6 +205,8 @@ value('CHECKPOINT');
 value(q{SELECT togg_calibrate('grown_idx')});
 $learnt = learnt('grown_idx');
 isnt($learnt, '', 'it learns');
+# No transaction ID was taken, so that nobody waited for the WAL to be written.
+value('CREATE TABLE written ()');
 $node->stop('immediate');
 $node->start;
 is(learnt('grown_idx'), $learnt, 'and keeps it');

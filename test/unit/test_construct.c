@@ -7,7 +7,7 @@
  */
 #include "shim.h"
 
-#include "graph/construct.h"
+#include "builders.h"
 #include "sample.h"
 #include "tap.h"
 
@@ -36,7 +36,7 @@ count_reached(const TgConstructed *graph)
 
 		for (int i = 0; i < graph->counts[id]; i++)
 		{
-			uint32		next = graph->neighbours[(Size) id * graph->degree + i];
+			uint32		next = tg_constructed_list(graph, id)[i].id;
 
 			if (seen[next])
 				continue;
@@ -57,13 +57,13 @@ lists_are_sound(const TgConstructed *graph, const TgConstructParams *params,
 {
 	int			n = graph->n;
 	int		   *seen_by = malloc(sizeof(int) * (n + 1));
-	bool		good = graph->degree == params->degree;
+	bool		good = true;
 
 	for (int i = 0; i <= n; i++)
 		seen_by[i] = -1;
 	for (int id = 0; id <= n && good; id++)
 	{
-		const uint32 *list = graph->neighbours + (Size) id * graph->degree;
+		const TgLink *list = tg_constructed_list(graph, id);
 		const float *vector = vector_of(params, vectors, n, id);
 		float		last = 0.0f;
 
@@ -72,16 +72,16 @@ lists_are_sound(const TgConstructed *graph, const TgConstructParams *params,
 		{
 			float		distance;
 
-			if (list[i] >= (uint32) n || (int) list[i] == id ||
-				seen_by[list[i]] == id)
+			if (list[i].id >= (uint32) n || (int) list[i].id == id ||
+				seen_by[list[i].id] == id)
 			{
-				diag("vertex %d has neighbour %u at %d", id, list[i], i);
+				diag("vertex %d has neighbour %u at %d", id, list[i].id, i);
 				good = false;
 				break;
 			}
-			seen_by[list[i]] = id;
+			seen_by[list[i].id] = id;
 			distance = tg_kernels->l2sq(vector,
-										vectors + (Size) list[i] * params->dims,
+										vectors + (Size) list[i].id * params->dims,
 										params->dims);
 			if (distance < last)
 			{
@@ -112,7 +112,7 @@ static bool
 root_finds_nearest(const TgConstructed *graph, const TgConstructParams *params,
 				   const float *vectors)
 {
-	uint32		first = graph->neighbours[(Size) graph->n * graph->degree];
+	uint32		first = tg_constructed_list(graph, graph->n)[0].id;
 	float		distance = tg_kernels->l2sq(params->root, vectors +
 											(Size) first * params->dims,
 											params->dims);
@@ -142,7 +142,7 @@ order_is_permutation(const TgConstructed *graph)
 	/* Breadth first: the root's own neighbours come at the head. */
 	for (int i = 0; i < graph->counts[graph->n]; i++)
 		good &= order[i] ==
-			graph->neighbours[(Size) graph->n * graph->degree + i];
+			tg_constructed_list(graph, graph->n)[i].id;
 	free(order);
 	free(seen);
 	return good;
@@ -151,10 +151,13 @@ order_is_permutation(const TgConstructed *graph)
 static bool
 same_graph(const TgConstructed *x, const TgConstructed *y)
 {
-	return x->n == y->n && x->degree == y->degree &&
-		memcmp(x->counts, y->counts, sizeof(uint16) * (x->n + 1)) == 0 &&
-		memcmp(x->neighbours, y->neighbours,
-			   sizeof(uint32) * x->degree * ((Size) x->n + 1)) == 0;
+	bool		same = x->n == y->n && x->degree == y->degree;
+
+	for (int id = 0; same && id <= x->n; id++)
+		same = x->counts[id] == y->counts[id] &&
+			memcmp(tg_constructed_list(x, id), tg_constructed_list(y, id),
+				   sizeof(TgLink) * x->counts[id]) == 0;
+	return same;
 }
 
 /*
@@ -163,18 +166,18 @@ same_graph(const TgConstructed *x, const TgConstructed *y)
  */
 static void
 check_graph_by(TgPruneRule rule, const char *data, const float *vectors, int n,
-			   int dims, int degree, int ef)
+			   int dims, int degree, int ef, int members)
 {
 	float	   *root = calloc(dims, sizeof(float));
 	TgConstructParams params = {
-		.dims = dims,.degree = degree,.ef = ef,.rule = rule,.root = root
+		.dims = dims,.ef = ef,.rule = rule,.root = root
 	};
 	char		name[100];
-	TgConstructed *graph;
+	TgConstructed graph;
 	int			nshort;
 
-	snprintf(name, sizeof(name), "%s, n %d, degree %d%s", data, n, degree,
-			 rule == TG_PRUNE_ANGLE ? ", by angle" : "");
+	snprintf(name, sizeof(name), "%s, n %d, degree %d%s, %d built it", data, n,
+			 degree, rule == TG_PRUNE_ANGLE ? ", by angle" : "", members);
 	for (int j = 0; j < dims && n > 0; j++)
 	{
 		double		sum = 0.0;
@@ -183,37 +186,38 @@ check_graph_by(TgPruneRule rule, const char *data, const float *vectors, int n,
 			sum += vectors[(Size) i * dims + j];
 		root[j] = (float) (sum / n);
 	}
-	graph = tg_construct(&params, vectors, n);
-	ok(graph->n == n && lists_are_sound(graph, &params, vectors),
+	graph = build_graph(&params, degree, vectors, n, members);
+	ok(graph.n == n && lists_are_sound(&graph, &params, vectors),
 	   "%s: lists are sound", name);
-	ok(count_reached(graph) == n && tg_count_unreachable(graph) == 0,
+	ok(count_reached(&graph) == n && tg_count_unreachable(&graph) == 0,
 	   "%s: all is reachable", name);
-	ok(graph->counts[n] == Min(degree, n) &&
-	   (n == 0 || root_finds_nearest(graph, &params, vectors)),
+	ok(graph.counts[n] == Min(degree, n) &&
+	   (n == 0 || root_finds_nearest(&graph, &params, vectors)),
 	   "%s: the root leads to the nearest", name);
-	nshort = count_short(graph);
+	nshort = count_short(&graph);
 	if (!ok(nshort == 0, "%s: lists are full", name))
 		diag("%d of %d lists are short", nshort, n);
-	ok(order_is_permutation(graph), "%s: order", name);
-	if (n <= 500)
+	ok(order_is_permutation(&graph), "%s: order", name);
+	if (n <= 500 && members == 1)
 	{
-		TgConstructed *again = tg_construct(&params, vectors, n);
+		TgConstructed again = build_graph(&params, degree, vectors, n, 1);
 
-		ok(same_graph(graph, again), "%s: the same again", name);
-		tg_constructed_free(again);
+		ok(same_graph(&graph, &again), "%s: the same again", name);
+		free_graph(&again);
 	}
-	tg_constructed_free(graph);
+	free_graph(&graph);
 	free(root);
 }
 
-/* By either rule, where that does not take long. */
+/* By either rule, where that does not take long, and by one or a team. */
 static void
 check_graph(const char *data, const float *vectors, int n, int dims,
 			int degree, int ef)
 {
-	check_graph_by(TG_PRUNE_RNG, data, vectors, n, dims, degree, ef);
+	check_graph_by(TG_PRUNE_RNG, data, vectors, n, dims, degree, ef, 1);
+	check_graph_by(TG_PRUNE_RNG, data, vectors, n, dims, degree, ef, 4);
 	if (n <= 1000)
-		check_graph_by(TG_PRUNE_ANGLE, data, vectors, n, dims, degree, ef);
+		check_graph_by(TG_PRUNE_ANGLE, data, vectors, n, dims, degree, ef, 1);
 }
 
 static void
@@ -298,16 +302,16 @@ test_shapes(void)
  * to the neighbour nearest to the target ends there.
  */
 static void
-test_walks(TgPruneRule rule)
+test_walks(TgPruneRule rule, int members)
 {
 	const int	n = 2000;
 	const int	dims = 12;
 	float	   *vectors = sample_vectors(n, dims);
 	float		root[12] = {0};
 	TgConstructParams params = {
-		.dims = dims,.degree = 32,.ef = 100,.rule = rule,.root = root
+		.dims = dims,.ef = 100,.rule = rule,.root = root
 	};
-	TgConstructed *graph = tg_construct(&params, vectors, n);
+	TgConstructed graph = build_graph(&params, 32, vectors, n, members);
 	int			arrived = 0;
 	int			nearest_first = 0;
 
@@ -321,19 +325,19 @@ test_walks(TgPruneRule rule)
 
 		while (moved)
 		{
-			const uint32 *list = graph->neighbours + (Size) at * graph->degree;
-			int			count = graph->counts[at];
+			const TgLink *list = tg_constructed_list(&graph, at);
+			int			count = graph.counts[at];
 
 			moved = false;
 			for (int i = 0; i < count; i++)
 			{
-				double		d = reference_l2sq(vectors + (Size) list[i] * dims,
+				double		d = reference_l2sq(vectors + (Size) list[i].id * dims,
 											   to, dims);
 
 				if (d < distance)
 				{
 					distance = d;
-					at = list[i];
+					at = list[i].id;
 					moved = true;
 				}
 			}
@@ -351,19 +355,19 @@ test_walks(TgPruneRule rule)
 				nearest = i;
 			}
 		}
-		nearest_first += graph->neighbours[(Size) target * graph->degree] ==
-			nearest;
+		nearest_first += tg_constructed_list(&graph, target)[0].id == nearest;
 	}
-	if (!ok(arrived > n * 0.97, "greedy walks arrive, rule %d", rule))
+	if (!ok(arrived > n * 0.97, "greedy walks arrive, rule %d, %d built it",
+			rule, members))
 		diag("%d of %d", arrived, n);
 	if (!ok(nearest_first >= 300 * 0.97, "the first neighbour is the nearest vertex, rule %d",
 			rule))
 		diag("%d of 300", nearest_first);
 
 	/* The checks that others rely on must see what is wrong. */
-	graph->counts[n] = 0;
-	ok(tg_count_unreachable(graph) == n, "without the root's links nothing is reachable");
-	tg_constructed_free(graph);
+	graph.counts[n] = 0;
+	ok(tg_count_unreachable(&graph) == n, "without the root's links nothing is reachable");
+	free_graph(&graph);
 	free(vectors);
 }
 
@@ -378,7 +382,7 @@ count_by_rule(const TgConstructed *graph, const float *vectors, int dims,
 
 	for (int id = 0; id < n; id++)
 	{
-		const uint32 *list = graph->neighbours + (Size) id * graph->degree;
+		const TgLink *list = tg_constructed_list(graph, id);
 		int			ncandidates = 0;
 		bool		same;
 		int			nkept;
@@ -396,7 +400,7 @@ count_by_rule(const TgConstructed *graph, const float *vectors, int dims,
 						 graph->degree, dims);
 		same = nkept == graph->counts[id];
 		for (int i = 0; i < nkept && same; i++)
-			same = candidates[i].id == list[i];
+			same = candidates[i].id == list[i].id;
 		by_rule += same;
 	}
 	free(candidates);
@@ -418,27 +422,37 @@ test_rules(void)
 	for (int rule = TG_PRUNE_RNG; rule <= TG_PRUNE_ANGLE; rule++)
 	{
 		TgConstructParams params = {
-			.dims = dims,.degree = 12,.ef = n,.rule = rule,.root = root
+			.dims = dims,.ef = n,.rule = rule,.root = root
 		};
-		TgConstructed *graph = tg_construct(&params, vectors, n);
-		int			own = count_by_rule(graph, vectors, dims, rule);
-		int			other = count_by_rule(graph, vectors, dims,
+		TgConstructed graph = build_graph(&params, 12, vectors, n, 1);
+		int			own = count_by_rule(&graph, vectors, dims, rule);
+		int			other = count_by_rule(&graph, vectors, dims,
 										  TG_PRUNE_RNG + TG_PRUNE_ANGLE - rule);
 
 		if (!ok(own > 2 * other,
 				"lists are by the rule asked for, rule %d", rule))
 			diag("%d by it, %d by the other", own, other);
-		tg_constructed_free(graph);
+		free_graph(&graph);
 	}
 	free(vectors);
 }
 
-static void
-count_progress(void *arg, int64 done)
+/* How far each stage is said to be. */
+typedef struct Progress
 {
-	int64	   *last = arg;
+	int64		done[TG_CONSTRUCT_FINISH + 1];
+	bool		rises;
+} Progress;
 
-	*last = done >= *last ? done : INT64_MAX;
+static void
+note_progress(void *arg, TgConstructStage stage, int64 done)
+{
+	Progress   *progress = arg;
+
+	progress->rises &= done >= progress->done[stage];
+	if (stage == TG_CONSTRUCT_INSERT)
+		progress->rises &= progress->done[TG_CONSTRUCT_FINISH] == 0;
+	progress->done[stage] = done;
 }
 
 static void
@@ -446,15 +460,17 @@ test_progress(void)
 {
 	float	   *vectors = sample_vectors(1000, 4);
 	float		root[4] = {0};
-	int64		last = 0;
+	Progress	progress = {.rises = true};
 	TgConstructParams params = {
-		.dims = 4,.degree = 32,.ef = 32,.root = root,
-		.progress = count_progress,.progress_arg = &last
+		.dims = 4,.ef = 32,.root = root,
+		.progress = note_progress,.progress_arg = &progress
 	};
-	TgConstructed *graph = tg_construct(&params, vectors, 1000);
+	TgConstructed graph = build_graph(&params, 32, vectors, 1000, 1);
 
-	ok(last > 0 && last <= 1000, "progress rises up to the number of vertices");
-	tg_constructed_free(graph);
+	ok(progress.rises && progress.done[TG_CONSTRUCT_INSERT] == 1000 &&
+	   progress.done[TG_CONSTRUCT_FINISH] == 1000,
+	   "progress rises up to the number of vertices, stage by stage");
+	free_graph(&graph);
 	free(vectors);
 }
 
@@ -464,8 +480,9 @@ main(void)
 	tg_kernels_select("auto");
 	test_sizes();
 	test_shapes();
-	test_walks(TG_PRUNE_RNG);
-	test_walks(TG_PRUNE_ANGLE);
+	test_walks(TG_PRUNE_RNG, 1);
+	test_walks(TG_PRUNE_RNG, 3);
+	test_walks(TG_PRUNE_ANGLE, 1);
 	test_rules();
 	test_progress();
 	return done_testing();

@@ -9,7 +9,7 @@
 
 #include "code/rotate.h"
 #include "graph/cluster.h"
-#include "graph/construct.h"
+#include "builders.h"
 #include "memory_graph.h"
 #include "sample.h"
 #include "tap.h"
@@ -65,7 +65,7 @@ sample_list(Sample *sample, const float *rotated, const TgConstructed *graph,
 {
 	int			dims = sample->dims;
 	MemoryGraph *memory = sample->memory;
-	const uint32 *list = graph->neighbours + (Size) id * graph->degree;
+	uint32		list[TG_MAX_DEGREE];
 	int			count = graph->counts[id];
 	uint16		order[TG_MAX_DEGREE];
 	float	   *residual = malloc(sizeof(float) * dims);
@@ -73,6 +73,8 @@ sample_list(Sample *sample, const float *rotated, const TgConstructed *graph,
 	uint8	   *levels = malloc(dims);
 	const float *own = rotated + (Size) id * dims;
 
+	for (int i = 0; i < count; i++)
+		list[i] = tg_constructed_list(graph, id)[i].id;
 	memory->degrees[id] = count;
 	sample_divide(sample, rotated, list, count, id, nclusters, order);
 	for (int j = 0; j < dims; j++)
@@ -105,9 +107,9 @@ sample_create(int n, int dims, int bits, int degree, TgGuide guide,
 	float	   *vectors = sample_clusters(n + 1, dims, 40, 1.0f);
 	float	   *root = vectors + (Size) n * dims;
 	TgConstructParams params = {
-		.dims = dims,.degree = degree,.ef = 100,.root = root
+		.dims = dims,.ef = 100,.root = root
 	};
-	TgConstructed *graph;
+	TgConstructed graph;
 
 	memset(root, 0, sizeof(float) * dims);
 	for (int i = 0; i < n; i++)
@@ -133,10 +135,10 @@ sample_create(int n, int dims, int bits, int degree, TgGuide guide,
 	sample->memory->graph.guide = guide;
 	sample->memory->dead[n] = true;
 
-	graph = tg_construct(&params, vectors, n);
+	graph = build_graph(&params, degree, vectors, n, 1);
 	for (int i = 0; i <= n; i++)
-		sample_list(sample, rotated, graph, i, nclusters);
-	tg_constructed_free(graph);
+		sample_list(sample, rotated, &graph, i, nclusters);
+	free_graph(&graph);
 	free(rotated);
 	return sample;
 }
@@ -176,7 +178,7 @@ search_params(int way, int ef)
 {
 	return (TgSearchParams)
 	{
-		ways[way].routing, ways[way].stage1_width, ef, 1
+		ways[way].routing, ways[way].stage1_width, ef, 1, 1.1f
 	};
 }
 
@@ -842,7 +844,7 @@ pool_limit(const TgSearch *search)
 		INFINITY : pool[search->pool_size - 1].key;
 
 	if (search->pool_size >= search->ef)
-		limit = fminf(limit, fmaxf(pool[search->ef - 1].key, TG_POOL_SLACK *
+		limit = fminf(limit, fmaxf(pool[search->ef - 1].key, search->slack *
 								   pool[(search->ef - 1) / 2].key));
 	return limit;
 }
@@ -1596,6 +1598,117 @@ test_kinds(Sample *coded, Sample *plain)
 	tg_search_destroy(reused);
 }
 
+/* A search for the best rows that are not dead, from the root. */
+static bool
+filtered_search(Sample *sample, TgSearch *search, const float *query,
+				const TgFilteredParams *params)
+{
+	sample_search(sample, search, query, GREEDY, 1);
+	memory_reset(sample->memory);
+	memset(&search->stats, 0, sizeof(search->stats));
+	tg_search_begin(search, &sample->memory->graph,
+					sample->bits > 0 ? &sample->table : NULL,
+					search_params(GREEDY, 1));
+	tg_search_add_entry(search, sample->memory->last_id - sample->n);
+	return tg_search_run_filtered(search, params);
+}
+
+/* Is no vertex opened for its distance twice? */
+static bool
+each_met_once(const MemoryGraph *memory)
+{
+	for (int i = 0; i < memory->n; i++)
+		if (memory->distances[i] > 1)
+			return false;
+	return true;
+}
+
+/* Where a filter rejects most vertices, the wanted number of others is found. */
+static void
+test_filtered(Sample *sample)
+{
+	TgSearch   *search = tg_search_create();
+	MemoryGraph *memory = sample->memory;
+	TgFilteredParams params = {.wanted = 30,.least = 50,.sweep_hops = 1e9,.memory = 1 << 30};
+	const int	shares[] = {1, 2, 10, 40};
+	bool		sound = true;
+	bool		effort = true;
+	bool		results = true;
+	bool		hopeless = true;
+
+	for (int s = 0; s < (int) lengthof(shares); s++)
+	{
+		int			found = 0;
+		bool		wanted = true;
+
+		for (int i = 0; i < sample->n; i++)
+			memory->dead[i] = i % shares[s] != 0;
+		for (int q = 0; q < QUERIES; q++)
+		{
+			float	   *query = sample_query(sample);
+			bool	   *returned = calloc(memory->n, sizeof(bool));
+			uint64		hops;
+
+			wanted &= filtered_search(sample, search, query, &params) &&
+				search->nresults >= 30 && search->expanded.n >= 50;
+			hops = search->stats.hops;
+			effort &= shares[s] > 2 || search->expanded.n < sample->n / 2 ||
+				sample->bits == 0;
+
+			/* More of it: what was done is not done again. */
+			params.wanted = 36;
+			wanted &= tg_search_run_filtered(search, &params) &&
+				search->nresults >= 36 && search->stats.hops >= hops;
+			params.wanted = 30;
+			sound &= memory->sound && each_met_once(memory);
+			found += count_found(sample, search, query, 10);
+			results &= take_results(memory, search, returned) >= 26;
+
+			/* All there are, and a false hope. */
+			params.wanted = sample->n + 1;
+			hopeless &= !filtered_search(sample, search, query, &params);
+			params.wanted = 30;
+			free(returned);
+			free(query);
+		}
+		ok(wanted, "as many as wanted where one of %d passes, %d bits",
+		   shares[s], sample->bits);
+		if (!ok(found >= 0.97 * QUERIES * 10,
+				"recall@10 where one of %d passes, %d bits", shares[s],
+				sample->bits))
+			diag("recall %g", found / (QUERIES * 10.0));
+	}
+	ok(sound, "each vertex is met once");
+	ok(effort, "where many pass, few are expanded");
+	ok(results, "results are those that pass, in order");
+	ok(hopeless, "more than there are cannot be had");
+
+	/* Where none passes, it is given up, and soon. */
+	for (int i = 0; i < sample->n; i++)
+		memory->dead[i] = true;
+	params.sweep_hops = 400;
+	ok(!filtered_search(sample, search, sample->vectors, &params) &&
+	   search->expanded.n >= 100 && search->expanded.n < 200 &&
+	   tg_search_peek(search) == NULL, "a search for nothing is given up");
+
+	/* Those that pass are all at hand but one: the hope does not end before. */
+	for (int i = 0; i < 29; i++)
+	{
+		TgKeyed		near = search->expanded.items[20 + i];
+
+		memory->dead[memory->last_id - near.id] = false;
+	}
+	ok(!filtered_search(sample, search, sample->vectors, &params) &&
+	   search->expanded.n >= 400 && search->expanded.n < 500 &&
+	   search->nresults == 29, "nor does it go on for ever for the last one");
+	params.memory = 1;
+	ok(!filtered_search(sample, search, sample->vectors, &params) &&
+	   search->expanded.n == 0, "nor beyond the memory it may have");
+	for (int i = 0; i < sample->n; i++)
+		memory->dead[i] = false;
+	tg_search_destroy(search);
+}
+
 /* What holds for any graph. */
 static void
 test_sample(Sample *sample)
@@ -1604,6 +1717,7 @@ test_sample(Sample *sample)
 	test_growth(sample);
 	test_widening(sample);
 	test_rowless(sample);
+	test_filtered(sample);
 	test_reuse(sample);
 	test_visited(sample);
 	test_numbers(sample);

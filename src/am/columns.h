@@ -1,0 +1,100 @@
+/*-------------------------------------------------------------------------
+ *
+ * columns.h
+ *	  The columns of an index beyond the vector: what is kept of them.
+ *
+ * A row in a slot is its heap TID and a value of each further column, key or
+ * INCLUDE.  All rows of an index take the same number of bytes:
+ *
+ *	+----------+----------------------------+---------+---------+-----+
+ *	| heap TID | a bit for each column, set | value 2 | value 3 | ... |
+ *	|   6 B    | where it is NULL           |         |         |     |
+ *	+----------+----------------------------+---------+---------+-----+
+ *
+ * Values are not aligned.  The first bit, the vector's, is set if that cannot be
+ * had from what the index stores.  (Rows of NULL vectors have a list of their
+ * own.)
+ *
+ * Types of a fixed length are kept as they are.  Of others a key keeps 8 bytes:
+ *
+ *		an array		its signature, which has a bit set for each element
+ *		all else		the hash of the value
+ *
+ * These say of a row that it cannot satisfy a condition or that it may, in
+ * which case the executor has to look at the table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TOGG_COLUMNS_H
+#define TOGG_COLUMNS_H
+
+#include "fmgr.h"
+#include "utils/rel.h"
+
+#include "page/layout.h"
+#include "type/type.h"
+
+typedef enum TgColumnKind
+{
+	TG_COLUMN_PLAIN,
+	TG_COLUMN_HASH,
+	TG_COLUMN_SIGNATURE
+} TgColumnKind;
+
+typedef struct TgColumn
+{
+	TgColumnKind kind;
+	uint16		offset;			/* in TgRow.values */
+	int16		len;			/* bytes there */
+	bool		byval;
+	FmgrInfo   *hash;			/* unless plain: of the type, or of elements */
+	Oid			collation;
+
+	/* Of a signature: the elements' type. */
+	Oid			element;
+	int16		element_len;
+	bool		element_byval;
+	char		element_align;
+} TgColumn;
+
+typedef struct TgColumns
+{
+	int			n;				/* columns of the index, the vector's too */
+	uint32		row_size;
+	const TgOpclass *opclass;	/* where there are further columns */
+	TgColumn	columns[INDEX_MAX_KEYS];	/* from 1 on: the further ones */
+} TgColumns;
+
+/*
+ * Work out an index's columns.  Raises an error for one that it cannot have:
+ * more than one vector, none, or a type that is not supported.
+ */
+extern void tg_columns_init(TgColumns *columns, Relation index);
+
+/*
+ * The same for an index that has been built.
+ */
+extern void tg_columns_open(TgColumns *columns, Relation index);
+
+/* Make a row of index values; row has room for row_size bytes. */
+extern void tg_row_form(const TgColumns *columns, const Datum *values,
+						const bool *isnull, ItemPointer tid, TgRow *row);
+
+/* The same in new memory. */
+extern TgRow *tg_row_make(const TgColumns *columns, const Datum *values,
+						  const bool *isnull, ItemPointer tid);
+
+/* The values of a row but the vector's; NULL where only a digest is kept. */
+extern void tg_row_deform(const TgColumns *columns, const TgRow *row,
+						  Datum *values, bool *isnull);
+
+/* What a value of a column is kept as, unless it is plain. */
+extern uint64 tg_column_digest(const TgColumn *column, Datum value);
+
+static inline bool
+tg_row_isnull(const TgRow *row, int column)
+{
+	return (row->values[column / 8] & (1 << (column % 8))) != 0;
+}
+
+#endif							/* TOGG_COLUMNS_H */

@@ -1,0 +1,240 @@
+/*-------------------------------------------------------------------------
+ *
+ * index_only.c
+ *	  Index-only scans: rows made of what the index keeps.
+ *
+ * The executor looks at the table only where the visibility map does not say
+ * that all rows of a page are visible to everybody.  That says nothing of a row
+ * that VACUUM has removed since it was read here; see "Index-only scans" in
+ * src/README.md.
+ *
+ * Rows that the index does not keep all of are made from the table's: those
+ * whose vector was rounded or has no distance, and those in a chain.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "am/index_only.h"
+
+#include "access/htup_details.h"
+#include "access/tableam.h"
+#include "access/xlog.h"
+#include "catalog/index.h"
+#include "executor/executor.h"
+#include "utils/memutils.h"
+
+#include "am/am.h"
+#include "am/columns.h"
+
+struct TgIndexOnly
+{
+	IndexScanDesc scan;
+	TgColumns	columns;
+	MemoryContext context;		/* of one row */
+	Buffer		pinned;
+
+	/* To read rows of the table, once one has to be. */
+	IndexInfo  *info;
+	EState	   *estate;
+	IndexFetchTableData *fetch;
+	TupleTableSlot *slot;
+};
+
+/*
+ * Which columns can be returned?  A vector only where that is what most rows
+ * are stored as, and SQL's distances are the index's: the executor does not put
+ * the rows of an index-only scan in order.
+ *
+ * On a standby no column can: redo of VACUUM does not wait for pins.
+ */
+bool
+tg_amcanreturn(Relation index, int attno)
+{
+	const TgOpclass *opclass = tg_opclass_get(index);
+
+	if (RecoveryInProgress() || RelationGetNumberOfAttributes(index) == 1)
+		return false;
+	if (attno > 1)
+		return TupleDescAttr(RelationGetDescr(index), attno - 1)->attlen > 0;
+	return opclass->value != NULL &&
+		tg_index_get(index)->meta.storage == TG_STORAGE_FLOAT;
+}
+
+TgIndexOnly *
+tg_index_only_create(IndexScanDesc scan)
+{
+	TgIndexOnly *only = palloc0(sizeof(TgIndexOnly));
+
+	only->scan = scan;
+	only->context = AllocSetContextCreate(CurrentMemoryContext,
+										  "togg index-only row",
+										  ALLOCSET_DEFAULT_SIZES);
+	tg_columns_open(&only->columns, scan->indexRelation);
+	return only;
+}
+
+void
+tg_index_only_release(TgIndexOnly *only)
+{
+	if (BufferIsValid(only->pinned))
+		ReleaseBuffer(only->pinned);
+	only->pinned = InvalidBuffer;
+}
+
+void
+tg_index_only_destroy(TgIndexOnly *only)
+{
+	tg_index_only_release(only);
+	if (only->fetch)
+	{
+		table_index_fetch_end(only->fetch);
+		ExecDropSingleTupleTableSlot(only->slot);
+		FreeExecutorState(only->estate);
+	}
+	MemoryContextDelete(only->context);
+	pfree(only);
+}
+
+static void
+put_tuple(TgIndexOnly *only, Datum *values, bool *isnull)
+{
+	IndexScanDesc scan = only->scan;
+
+	scan->xs_hitupdesc = RelationGetDescr(scan->indexRelation);
+	scan->xs_hitup = heap_form_tuple(scan->xs_hitupdesc, values, isnull);
+}
+
+/*
+ * Make a row of what is in the open vertex, if it is there and whole.
+ */
+static bool
+read_row(TgIndexOnly *only, TgReader *reader, TgVertexId id,
+		 const ItemPointerData *tid)
+{
+	Relation	index = only->scan->indexRelation;
+	const TgIndex *info = tg_index_get(index);
+	const TgSlotHeader *header = reader->header;
+	const TgRow *row = NULL;
+	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull[INDEX_MAX_KEYS];
+	TgSpan		span;
+	float	   *floats;
+
+	if (header->kind != TG_SLOT_VERTEX || header->layer > 0 ||
+		header->error != 0)
+		return false;
+	for (int i = 0; i < header->ntids && row == NULL; i++)
+	{
+		const TgRow *candidate = tg_slot_row(&reader->layout, header, i);
+		ItemPointerData stored = tg_tid_get(&candidate->tid);
+
+		if (ItemPointerEquals(&stored, unconstify(ItemPointerData *, tid)))
+			row = candidate;
+	}
+	if (row == NULL || tg_row_isnull(row, 0))
+		return false;
+
+	floats = palloc(sizeof(float) * info->geometry.dims);
+	tg_unstore(&info->geometry, info->layout.storage,
+			   tg_reader_vector(reader, id), floats);
+	span = (TgSpan) {floats, info->geometry.dims};
+	values[0] = tg_opclass_get(index)->value(span);
+	isnull[0] = false;
+	tg_row_deform(&only->columns, row, values, isnull);
+	put_tuple(only, values, isnull);
+	return true;
+}
+
+/*
+ * Read the values of the table's row that the snapshot sees at the address;
+ * false if there is none.
+ */
+static bool
+fetch_values(TgIndexOnly *only, const ItemPointerData *tid, Datum *values,
+			 bool *isnull)
+{
+	IndexScanDesc scan = only->scan;
+	ItemPointerData at = *tid;
+	bool		again = false;
+
+	if (only->fetch == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(only));
+
+		only->info = BuildIndexInfo(scan->indexRelation);
+		only->estate = CreateExecutorState();
+		only->slot = table_slot_create(scan->heapRelation, NULL);
+		only->fetch = table_index_fetch_begin(scan->heapRelation);
+		MemoryContextSwitchTo(old);
+	}
+	ResetPerTupleExprContext(only->estate);
+	GetPerTupleExprContext(only->estate)->ecxt_scantuple = only->slot;
+	if (!table_index_fetch_tuple(only->fetch, &at, scan->xs_snapshot,
+								 only->slot, &again, NULL))
+		return false;
+	FormIndexDatum(only->info, only->slot, only->estate, values, isnull);
+	return true;
+}
+
+static bool
+fetch_row(TgIndexOnly *only, const ItemPointerData *tid)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull[INDEX_MAX_KEYS];
+	bool		found = fetch_values(only, tid, values, isnull);
+
+	if (found)
+	{
+		put_tuple(only, values, isnull);
+		ExecClearTuple(only->slot);
+	}
+	return found;
+}
+
+bool
+tg_index_only_row(TgIndexOnly *only, TgReader *reader, TgVertexId owner,
+				  const ItemPointerData *tid)
+{
+	MemoryContext old;
+	bool		found = false;
+
+	tg_index_only_release(only);
+	MemoryContextReset(only->context);
+	old = MemoryContextSwitchTo(only->context);
+	if (owner < TG_MAX_SLOT)
+	{
+		only->pinned = tg_reader_pin(reader, owner);
+		tg_reader_open_slot(reader, owner);
+		found = read_row(only, reader, owner, tid);
+		reader->graph.close(&reader->graph);
+	}
+	if (!found)
+		found = fetch_row(only, tid);
+	MemoryContextSwitchTo(old);
+	return found;
+}
+
+bool
+tg_index_only_distance(TgIndexOnly *only, const ItemPointerData *tid,
+					   double *distance)
+{
+	const ScanKeyData *orderby = &only->scan->orderByData[0];
+	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull[INDEX_MAX_KEYS];
+	MemoryContext old;
+	bool		found;
+
+	MemoryContextReset(only->context);
+	old = MemoryContextSwitchTo(only->context);
+	found = fetch_values(only, tid, values, isnull) && !isnull[0];
+	if (found)
+		*distance = DatumGetFloat8(FunctionCall2Coll(unconstify(FmgrInfo *, &orderby->sk_func),
+													 orderby->sk_collation,
+													 values[0],
+													 orderby->sk_argument));
+	if (only->slot)
+		ExecClearTuple(only->slot);
+	MemoryContextSwitchTo(old);
+	return found;
+}

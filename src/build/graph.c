@@ -1,0 +1,286 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph.c
+ *	  The second step of a build: inner vectors, and the graph on them.
+ *
+ * The graph is made on rotated inner vectors, whose distances are those of the
+ * vectors themselves (src/graph/construct.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "build/build.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+
+#include "graph/cluster.h"
+
+/* Vertices that a member prepares at a time. */
+#define PREPARE_BATCH	256
+
+bool
+tg_build_rises(const TgIndex *info, uint32 vertex, int layer)
+{
+	return tg_highest_layer(info, murmurhash32(vertex)) >= layer;
+}
+
+/*
+ * The arrays of a layer, one behind the other; those of layer 0 have no use for
+ * numbers of vertices, which are their own, but for inner vectors.
+ */
+static Size
+map_layer(TgBuild *build, const TgIndex *info, int number, uint32 n,
+		  char *memory, TgLayer *layer)
+{
+	int			inner_dims = info->geometry.inner_dims;
+	int			degree = info->layout.degree;
+	char	   *bytes = memory;
+	TgLayer		unused;
+
+	if (layer == NULL)
+		layer = &unused;
+	layer->rotated = (float *) bytes;
+	bytes += MAXALIGN(sizeof(float) * inner_dims * (Size) n);
+	if (number == 0 && info->layout.guide == TG_GUIDE_KDTREE)
+	{
+		if (build)
+			build->inner = (float *) bytes;
+		bytes += MAXALIGN(sizeof(float) * inner_dims * (Size) n);
+	}
+	layer->graph = tg_constructed_at(bytes, degree, (int) n);
+	bytes += MAXALIGN(tg_constructed_size(degree, (int) n));
+	layer->order = (uint32 *) bytes;
+	bytes += sizeof(uint32) * (Size) n;
+	layer->ids = (TgVertexId *) bytes;
+	bytes += sizeof(TgVertexId) * (Size) n;
+	layer->vertices = NULL;
+	layer->below = NULL;
+	if (number > 0)
+	{
+		layer->vertices = (uint32 *) bytes;
+		bytes += sizeof(uint32) * (Size) n;
+		layer->below = (uint32 *) bytes;
+		bytes += sizeof(uint32) * (Size) n;
+	}
+	return bytes - memory;
+}
+
+Size
+tg_layer_size(const TgIndex *info, int number, uint32 n)
+{
+	return map_layer(NULL, info, number, n, NULL, NULL);
+}
+
+void
+tg_layer_map(TgBuild *build, int number)
+{
+	const TgSharedLayer *shared = &build->shared->layers[number];
+	TgLayer    *layer = &build->layers[number];
+
+	layer->n = shared->n;
+	layer->first_slot = shared->first_slot;
+	(void) map_layer(build, build->info, number, shared->n,
+					 tg_piece_address(build, &shared->piece), layer);
+}
+
+/*
+ * Inner vectors of all vertices, rotated, and the sum of them that are this
+ * member's share.
+ */
+static void
+prepare_vectors(TgBuild *build)
+{
+	const TgIndex *info = build->info;
+	const TgGeometry *geometry = &info->geometry;
+	int			inner_dims = geometry->inner_dims;
+	uint32		n = build->shared->n;
+	double	   *sum = build->sums + (Size) build->member * inner_dims;
+	float	   *inner = palloc(sizeof(float) * inner_dims);
+	uint64		first;
+
+	memset(sum, 0, sizeof(double) * inner_dims);
+	while ((first = tg_build_next(build, PREPARE_BATCH, n)) < n)
+	{
+		uint32		end = Min(first + PREPARE_BATCH, n);
+
+		for (uint32 i = first; i < end; i++)
+		{
+			const float *vector = tg_row(&build->all, build->rows[i]);
+			float		norm2 = tg_kernels->dot(vector, vector, geometry->dims);
+
+			if (geometry->metric == TG_METRIC_COSINE)
+				tg_embed_query(geometry, vector, inner);
+			else
+				tg_embed(geometry, vector, norm2, inner);
+			for (int j = 0; j < inner_dims; j++)
+				sum[j] += inner[j];
+			if (build->inner)
+				memcpy(build->inner + (Size) i * inner_dims, inner,
+					   sizeof(float) * inner_dims);
+			tg_rotate(&info->rotation, inner,
+					  build->layers[0].rotated + (Size) i * inner_dims);
+		}
+		CHECK_FOR_INTERRUPTS();
+		tg_build_progress(build, end);
+	}
+	pfree(inner);
+}
+
+/*
+ * Choose the root, which is the centre that codes refer to: the mean of all
+ * inner vectors.
+ */
+static void
+choose_root(TgBuild *build)
+{
+	TgBuildShared *shared = build->shared;
+	const TgIndex *info = build->info;
+	int			inner_dims = info->geometry.inner_dims;
+	int			members = shared->apart ? 1 : shared->members;
+	float	   *inner = palloc(sizeof(float) * inner_dims);
+
+	for (int j = 0; j < inner_dims; j++)
+	{
+		double		sum = 0.0;
+
+		for (int i = 0; i < members; i++)
+			sum += build->sums[(Size) i * inner_dims + j];
+		inner[j] = (float) (sum / Max(shared->n, 1));
+	}
+	shared->root = tg_store_inner(&info->geometry, info->layout.storage, inner,
+								  build->root_bytes);
+	pfree(inner);
+}
+
+/*
+ * How far the data reach in each dimension, for k-d splits.
+ */
+static void
+measure_ranges(TgBuild *build)
+{
+	int			inner_dims = build->info->geometry.inner_dims;
+	uint32		n = build->shared->n;
+	const float **vectors = tg_alloc(sizeof(float *) * Max((Size) n, 1));
+
+	for (uint32 i = 0; i < n; i++)
+		vectors[i] = build->inner + (Size) i * inner_dims;
+	tg_ranges(vectors, n, inner_dims, build->ranges);
+	pfree(vectors);
+}
+
+/*
+ * Choose the vertices of a layer: of the one below, those that rise.
+ */
+static void
+choose_vertices(TgBuild *build, int number)
+{
+	TgLayer    *layer = &build->layers[number];
+	const TgLayer *below = &build->layers[number - 1];
+	int			inner_dims = build->info->geometry.inner_dims;
+	uint32		n = 0;
+
+	for (uint32 i = 0; i < below->n; i++)
+	{
+		uint32		vertex = number == 1 ? i : below->vertices[i];
+
+		if (!tg_build_rises(build->info, vertex, number))
+			continue;
+		layer->vertices[n] = vertex;
+		layer->below[n] = i;
+		memcpy(layer->rotated + (Size) n * inner_dims,
+			   below->rotated + (Size) i * inner_dims,
+			   sizeof(float) * inner_dims);
+		n++;
+	}
+	Assert(n == layer->n);
+}
+
+static void
+meet_team(void *arg)
+{
+	tg_build_meet(arg);
+}
+
+static void
+report_graph(void *arg, TgConstructStage stage, int64 done)
+{
+	TgBuild    *build = arg;
+	int64		phase = stage == TG_CONSTRUCT_INSERT ?
+		TG_PHASE_GRAPH : TG_PHASE_FINISH;
+
+	if (build->phase != phase)
+		tg_build_phase(build, phase, build->shared->n);
+	if (stage == TG_CONSTRUCT_FINISH || (done & 0xFF) == 0)
+		tg_build_progress(build, done);
+}
+
+/*
+ * In which order a layer's vertices are written, and which ids they get.
+ */
+static void
+order_layer(TgBuild *build, TgLayer *layer)
+{
+	tg_graph_order(&layer->graph, layer->order);
+	for (uint32 i = 0; i < layer->n; i++)
+		layer->ids[layer->order[i]] =
+			tg_bulk_id(&build->info->layout, layer->first_slot + 1 + i);
+}
+
+static void
+construct_layer(TgBuild *build, int number)
+{
+	TgLayer    *layer = &build->layers[number];
+	const TgIndex *info = build->info;
+	TgConstructParams params = {0};
+	TgTeam		team = {0};
+
+	params.dims = info->geometry.inner_dims;
+	params.ef = build->options.ef_construction;
+	params.rule = tg_index_prune_rule(info);
+	params.root = info->root_rotated;
+	params.progress = number == 0 ? report_graph : NULL;
+	params.progress_arg = build;
+	team.leader = tg_build_leader(build);
+	if (build->together)
+	{
+		team.meet = meet_team;
+		team.arg = build;
+		team.locks = build->shared->locks;
+	}
+
+	if (number > 0 && team.leader)
+		choose_vertices(build, number);
+	tg_build_meet(build);
+	tg_construct(&params, &team, layer->rotated, &layer->graph);
+	if (team.leader)
+		order_layer(build, layer);
+}
+
+void
+tg_build_graph(TgBuild *build)
+{
+	bool		leader = tg_build_leader(build);
+
+	if (leader)
+	{
+		tg_build_phase(build, TG_PHASE_PREPARE, build->shared->n);
+		tg_build_deal(build);
+	}
+	tg_build_meet(build);
+	prepare_vectors(build);
+	tg_build_meet(build);
+	if (leader)
+	{
+		choose_root(build);
+		if (build->inner)
+			measure_ranges(build);
+	}
+	tg_build_meet(build);
+	tg_index_set_root(build->info, build->root_bytes,
+					  build->shared->root.norm2);
+	for (int i = 0; i < build->nlayers; i++)
+		construct_layer(build, i);
+	tg_build_meet(build);
+}

@@ -1,0 +1,47 @@
+-- What CREATE EXTENSION togg_pgvector makes.
+BEGIN;
+SET LOCAL client_min_messages = warning;
+CREATE EXTENSION togg_pgvector CASCADE;
+SELECT plan(6);
+
+CREATE VIEW members AS
+SELECT classid, objid, objsubid
+FROM pg_depend
+WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass AND
+	  refobjid = (SELECT oid FROM pg_extension WHERE extname = 'togg_pgvector');
+
+SELECT set_eq(
+	$$ SELECT opcname::text, opcintype::regtype::text, opcdefault, amopopr::regoperator::text, amproc::text
+	   FROM members JOIN pg_opclass c ON objid = c.oid AND classid = 'pg_opclass'::regclass
+	   LEFT JOIN pg_amop ON amopfamily = opcfamily LEFT JOIN pg_amproc ON amprocfamily = opcfamily $$,
+	$$ VALUES ('vector_l2_ops', 'vector', true, '<->(vector,vector)', 'togg_vector_l2_ops'),
+			  ('vector_ip_ops', 'vector', false, '<#>(vector,vector)', 'togg_vector_ip_ops'),
+			  ('vector_cosine_ops', 'vector', false, '<=>(vector,vector)', 'togg_vector_cosine_ops'),
+			  ('vector_l1_ops', 'vector', false, '<+>(vector,vector)', 'togg_vector_l1_ops'),
+			  ('halfvec_l2_ops', 'halfvec', true, '<->(halfvec,halfvec)', 'togg_halfvec_l2_ops'),
+			  ('halfvec_ip_ops', 'halfvec', false, '<#>(halfvec,halfvec)', 'togg_halfvec_ip_ops'),
+			  ('halfvec_cosine_ops', 'halfvec', false, '<=>(halfvec,halfvec)', 'togg_halfvec_cosine_ops'),
+			  ('halfvec_l1_ops', 'halfvec', false, '<+>(halfvec,halfvec)', 'togg_halfvec_l1_ops'),
+			  ('bit_hamming_ops', 'bit', true, '<~>(bit,bit)', 'togg_bit_hamming_ops') $$,
+	'operator classes, their operators and support functions');
+SELECT is_empty(
+	$$ SELECT opcname FROM members JOIN pg_opclass c ON objid = c.oid AND classid = 'pg_opclass'::regclass
+	   WHERE NOT amvalidate(c.oid) $$,
+	'the access method accepts them');
+SELECT is_empty(
+	$$ SELECT objid::regprocedure FROM members JOIN pg_proc p ON objid = p.oid AND classid = 'pg_proc'::regclass
+	   WHERE (provolatile, proparallel, proisstrict, prosecdef) <> ('i', 's', true, false) $$,
+	'support functions are immutable, strict and parallel safe');
+SELECT is((SELECT count(*) FROM members WHERE classid NOT IN ('pg_opclass'::regclass,
+	'pg_opfamily'::regclass, 'pg_proc'::regclass, 'pg_amop'::regclass, 'pg_amproc'::regclass)),
+	0::bigint, 'nothing else');
+SELECT is_empty(
+	$$ SELECT pg_describe_object(classid, objid, objsubid) FROM members
+	   WHERE classid NOT IN ('pg_amop'::regclass, 'pg_amproc'::regclass) AND
+			 coalesce(obj_description(objid, classid::regclass::name), '') = '' $$,
+	'every object has a comment');
+SELECT isnt(obj_description(oid, 'pg_extension'), NULL, 'the extension has one, too')
+FROM pg_extension WHERE extname = 'togg_pgvector';
+
+SELECT * FROM finish();
+ROLLBACK;
