@@ -40,9 +40,12 @@ scan_of_node(PlanState *node)
 {
 	IndexScanDesc scan;
 
-	if (!IsA(node, IndexScanState))
+	if (IsA(node, IndexScanState))
+		scan = ((IndexScanState *) node)->iss_ScanDesc;
+	else if (IsA(node, IndexOnlyScanState))
+		scan = ((IndexOnlyScanState *) node)->ioss_ScanDesc;
+	else
 		return NULL;
-	scan = ((IndexScanState *) node)->iss_ScanDesc;
 	if (scan == NULL || scan->indexRelation->rd_indam->amgettuple != tg_amgettuple)
 		return NULL;
 	return scan;

@@ -28,6 +28,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/memutils.h"
+#include "utils/pg_rusage.h"
 #include "utils/wait_event.h"
 
 #include "tune/tune.h"
@@ -243,7 +244,9 @@ tg_build_run(TgBuild *build, TableScanDesc scan)
 {
 	TgLoad	   *load = &build->shared->loads[build->member];
 	bool		leader = tg_build_leader(build);
+	PGRUsage	start;
 
+	pg_rusage_init(&start);
 	if (leader)
 		tg_build_phase(build, TG_PHASE_LOAD, build->expected);
 	tg_log_suspend(build->index);
@@ -270,6 +273,10 @@ tg_build_run(TgBuild *build, TableScanDesc scan)
 	PG_END_TRY();
 	if (leader)
 		tg_build_phase(build, PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE, 0);
+	ereport(DEBUG1,
+			(errmsg_internal("index \"%s\": process %d: %s",
+							 RelationGetRelationName(build->index),
+							 build->member, pg_rusage_show(&start))));
 }
 
 /*

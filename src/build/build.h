@@ -173,6 +173,7 @@ typedef struct TgBuildShared
 	int64		nchains;
 	uint64		nslots;
 	TgMetaPage	meta;
+	float		far_off;		/* squared distance from the middle */
 	TgStored	root;
 	TgPiece		vertices;		/* see TgBuild */
 	TgPiece		centre;
@@ -213,7 +214,9 @@ typedef struct TgBuild
 	char	   *stored;			/* rows as slots have them, by vertex */
 
 	/* shared->centre */
-	double	   *sums;			/* [members][inner_dims], of inner vectors */
+	double	   *sums;			/* [members][inner_dims + 1], of inner vectors
+								 * that are not far off, and their number */
+	float	   *middle;			/* [inner_dims], about there */
 	float	   *ranges;			/* [inner_dims], for a k-d guide alone */
 	char	   *root_bytes;		/* the root's stored vector */
 

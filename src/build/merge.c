@@ -244,8 +244,8 @@ centre_size(const TgBuildShared *shared, const TgIndex *info)
 {
 	Size		inner_dims = info->geometry.inner_dims;
 
-	return sizeof(double) * inner_dims * shared->members +
-		MAXALIGN(sizeof(float) * inner_dims) + info->layout.vector_size;
+	return sizeof(double) * (inner_dims + 1) * shared->members +
+		2 * MAXALIGN(sizeof(float) * inner_dims) + info->layout.vector_size;
 }
 
 static void
@@ -265,7 +265,9 @@ map_pieces(TgBuild *build)
 
 	bytes = tg_piece_address(build, &shared->centre);
 	build->sums = (double *) bytes;
-	bytes += sizeof(double) * inner_dims * shared->members;
+	bytes += sizeof(double) * (inner_dims + 1) * shared->members;
+	build->middle = (float *) bytes;
+	bytes += MAXALIGN(sizeof(float) * inner_dims);
 	build->ranges = (float *) bytes;
 	bytes += MAXALIGN(sizeof(float) * inner_dims);
 	build->root_bytes = bytes;

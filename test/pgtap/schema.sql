@@ -166,7 +166,7 @@ SELECT set_eq(
 						   'distance_orderable', 'search_array', 'search_nulls']) name
 	   WHERE pg_index_column_has_property('items_v', n, name) $$,
 	$$ VALUES (1, 'distance_orderable'), (1, 'search_array'), (1, 'search_nulls'),
-			  (2, 'search_array'), (2, 'search_nulls') $$,
+			  (2, 'search_array'), (2, 'search_nulls'), (2, 'returnable') $$,
 	'properties of index columns');
 
 -- Comments

@@ -100,6 +100,7 @@ is( $node->safe_psql('postgres', $by_index . sprintf($extreme, 'd, id')),
 	'vectors that were normalised come as they were');
 is( $node->safe_psql('postgres', <<"SQL"), 't', 'and in their order');
 $by_index
+SET togg.ef_search = 1000;
 SELECT bool_and(d >= before) FROM (
 	SELECT d, lag(d) OVER () AS before FROM (
 		SELECT id, embedding <=> '$query' AS d FROM extreme ORDER BY embedding <=> '$query' OFFSET 0) s) s;
