@@ -49,6 +49,7 @@ SELECT asked FROM togg_recall('items_v', queries => 'SELECT NULL::real[] UNION A
 -- Vectors of the index: they do not find themselves, nor their own copies
 SELECT ef, asked, recall > 0.9 AS most FROM togg_recall('items_v');
 SELECT asked, recall = 1 AS all FROM togg_recall('items_v', 10, 100, ef_search => '{375}');
+SELECT recall < 0.95 AS held_out FROM togg_recall('items_v', 1, 1000, ef_search => '{1}');
 CREATE TABLE few (id int, v real[]);
 CREATE INDEX few_v ON few USING togg (v);
 SELECT * FROM togg_recall('few_v');
