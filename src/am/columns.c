@@ -30,7 +30,9 @@ is_vector(Relation index, AttrNumber attno)
 static void
 check_vectors(Relation index)
 {
-	for (AttrNumber attno = 1; attno <= RelationGetNumberOfAttributes(index); attno++)
+	int			n = RelationGetNumberOfAttributes(index);
+
+	for (AttrNumber attno = 1; attno <= n; attno++)
 		if (is_vector(index, attno) != (attno == 1))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -55,7 +57,8 @@ init_digest(TgColumn *column, Relation index, AttrNumber attno)
 		TG_COLUMN_SIGNATURE : TG_COLUMN_HASH;
 	column->len = sizeof(uint64);
 	column->collation = index->rd_indcollation[attno - 1];
-	entry = lookup_type_cache(OidIsValid(column->element) ? column->element : type,
+	entry = lookup_type_cache(OidIsValid(column->element) ?
+							  column->element : type,
 							  TYPECACHE_HASH_EXTENDED_PROC_FINFO);
 	if (!OidIsValid(entry->hash_extended_proc))
 		ereport(ERROR,
