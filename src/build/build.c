@@ -31,6 +31,7 @@
 #include "utils/pg_rusage.h"
 #include "utils/wait_event.h"
 
+#include "tune/tune.h"
 #include "worker/worker.h"
 
 #if PG_VERSION_NUM < 150000
@@ -60,6 +61,8 @@ tg_ambuildphasename(int64 phase)
 			return "logging pages";
 		case TG_PHASE_CLUSTER:
 			return "clustering neighbour lists";
+		case TG_PHASE_CALIBRATE:
+			return "calibrating";
 	}
 	return NULL;
 }
@@ -382,6 +385,9 @@ tg_ambuild(Relation heap, Relation index, IndexInfo *info)
 	if (workers == 0 ||
 		!tg_build_parallel(heap, index, info, workers, result))
 		build_alone(heap, index, info, result);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE,
+								 TG_PHASE_CALIBRATE);
+	tg_calibrate(index);
 	return result;
 }
 
