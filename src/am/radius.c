@@ -253,8 +253,8 @@ look_for_radius(PlannerInfo *root, RelOptInfo *rel, Index rti,
 		IndexPath  *path = (IndexPath *) lfirst(lc);
 
 		if (!IsA(path, IndexPath) || path->indexorderbys == NIL ||
-			(void (*) (void)) path->indexinfo->amcostestimate !=
-			(void (*) (void)) tg_amcostestimate)
+			(uintptr_t) path->indexinfo->amcostestimate !=
+			(uintptr_t) tg_amcostestimate)
 			continue;
 		if (list_length(path->indexorderbys) > 1)
 			path->path.pathtype = T_IndexScan;
