@@ -77,6 +77,12 @@ END
 $$;
 SELECT * FROM data('all equal', 'ARRAY[1,2,3]::real[]', '{1,1,1}');
 SELECT * FROM data('few different', 'ARRAY[i % 7, i % 3, 1]::real[]', '{4,1,1}');
+SELECT * FROM data('two clusters apart', 'vec(i, 8) || ARRAY[i % 2 * 100]::real[]', vec(-5, 8) || ARRAY[100]::real[]);
+SELECT data, how, every, findings FROM data('two clusters far apart', 'vec(i, 8) || ARRAY[i % 2 * 1e6]::real[]', vec(-5, 8) || ARRAY[1e6]::real[]);
+SELECT * FROM data('one outlier', 'CASE i WHEN 1234 THEN ARRAY[1e30, 0, 0, 0, 0, 0, 0, 0]::real[] ELSE vec(i, 8) END', vec(-5, 8));
+SELECT * FROM data('an outlier in fifty', 'vec(i, 8) || ARRAY[CASE WHEN i % 50 = 0 THEN i * 1e9 ELSE 0 END]::real[]', vec(-5, 8) || ARRAY[0]::real[]);
+SELECT data, how, every, findings FROM data('largest', 'ARRAY[3.4e38 * sin(i), 3.4e38 * cos(i)]::real[]', '{3e38,1e38}');
+SELECT data, how, nearest, every FROM data('denormals', 'ARRAY[i * 1.4e-45, 3e-45, 0]::real[]', '{0,0,0}');
 SELECT * FROM data('one dimension constant', 'vec(i, 8) || ARRAY[1000::real]', vec(-5, 8) || ARRAY[1000::real]);
 SELECT * FROM data('all but one constant', 'ARRAY[5, i, 5, 5]::real[]', '{5,1700.2,5,5}');
 SELECT * FROM data('sorted by distance', 'ARRAY[i, i]::real[]', '{0,0}');

@@ -64,6 +64,9 @@ togg_handler(PG_FUNCTION_ARGS)
 	routine->amclusterable = false;
 	routine->ampredlocks = false;
 	routine->amcanparallel = false;
+#if PG_VERSION_NUM >= 170000
+	routine->amcanbuildparallel = true;
+#endif
 	routine->amcaninclude = true;
 	routine->amusemaintenanceworkmem = true;
 #if PG_VERSION_NUM >= 160000

@@ -17,6 +17,7 @@
 
 #include "graph/prune.h"
 #include "page/page.h"
+#include "tune/curve.h"
 
 #if PG_VERSION_NUM >= 180000
 #define tg_vacuum_delay_point()		vacuum_delay_point(false)
@@ -38,6 +39,7 @@
 #define TG_DEFAULT_KDTREE_INTERVAL	100.0
 #define TG_DEFAULT_EF_SEARCH		40
 #define TG_MAX_EF_SEARCH			1000000
+#define TG_MAX_POOL_GROWTH			16
 
 /* Without the option bits, codes have two bits up to this many dimensions. */
 #define TG_BITS_AUTO				(-1)
@@ -54,15 +56,52 @@ typedef struct TgOptions
 	double		kdtree_interval;
 	int			bits;			/* TG_BITS_AUTO: by dimensions */
 	int			dimensions;		/* 0: those of the first row */
-	int			ef_search;		/* 0: togg.ef_search */
+	int			ef_search;		/* 0: by recall, or togg.ef_search */
+	double		target_recall;	/* 0: togg.target_recall */
+	int			stage1_width;	/* -1: togg.stage1_width */
+	int			pool_growth;
 } TgOptions;
 
 extern int	tg_ef_search;
+extern double tg_target_recall;	/* 0: none */
 extern int	tg_routing;			/* TgRouting */
 extern int	tg_stage1_width;
 
 extern void tg_options_init(void);
 extern bytea *tg_amoptions(Datum reloptions, bool validate);
+
+/*
+ * How the searches of a scan go.
+ */
+typedef struct TgSearchSettings
+{
+	TgRouting	routing;
+	int			stage1_width;
+	int			growth;			/* of the pool, see TG_POOL_SLACK */
+	int			ef;				/* of the first pool */
+	double		recall;			/* wanted; 0: what ef gives */
+	TgCurve		curve;			/* of the index, if a recall is wanted */
+} TgSearchSettings;
+
+/*
+ * The settings in force for an index: its option ef_search comes before its
+ * option target_recall, that before togg.target_recall, and that before
+ * togg.ef_search.
+ */
+extern TgSearchSettings tg_search_settings(Relation index,
+										   const TgMetaPage *meta);
+
+/* What of it is the index's own: its options, as far as it has them, but ef. */
+extern TgSearchSettings tg_index_settings(Relation index);
+
+/*
+ * How many rows may be returned from a pool of this ef that was expanded to this
+ * depth, and to which ef it grows when more are wanted.
+ */
+extern int64 tg_settings_rows(const TgSearchSettings *settings, int64 ef,
+							  int64 depth);
+extern int64 tg_settings_next(const TgSearchSettings *settings, int64 ef,
+							  int64 rows);
 
 /* Options of an index, defaults filled in. */
 extern TgOptions tg_options_get(Relation index);
@@ -169,6 +208,22 @@ extern void tg_amrescan(IndexScanDesc scan, ScanKey keys, int nkeys,
 						ScanKey orderbys, int norderbys);
 extern bool tg_amgettuple(IndexScanDesc scan, ScanDirection dir);
 extern void tg_amendscan(IndexScanDesc scan);
+
+/*
+ * For who measures: search by these settings, and as if a vertex were not in
+ * the index (TG_INVALID_VERTEX: none is left out), until told otherwise.
+ */
+extern void tg_scan_set(IndexScanDesc scan, const TgSearchSettings *settings,
+						TgVertexId held_out);
+
+/*
+ * Search for a vector that can be ranked, in an index with vertices, without
+ * asking for rows, nor for a snapshot: receives the distances of the nearest
+ * vertices found, at most max of them, as tg_query_least() has them.  Returns
+ * how many.
+ */
+extern int	tg_scan_probe(IndexScanDesc scan, TgSpan span, double *distances,
+						  int max);
 
 /* ---------- index_only.c ---------- */
 

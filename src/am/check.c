@@ -289,6 +289,8 @@ is_code_right(TgCheck *check, int lane, float error)
 	lane %= TG_BLOCK_LANES;
 	a = block.a[lane];
 	f = block.f[lane];
+	if (isnan(a) || !isfinite(f) || f > 0)
+		return false;
 	tg_codes_get_lane(block.codes, tg->geometry.inner_dims, tg->layout.bits,
 					  lane, check->levels);
 	for (int i = 0; i < tg->geometry.inner_dims; i++)

@@ -89,7 +89,6 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	GenericCosts costs = {0};
 	Relation	index;
 	const TgIndex *tg;
-	TgOptions	options;
 	double		random_page_cost;
 	double		rows = Max(info->tuples, 1.0);
 	double		uncached = (double) info->pages /
@@ -106,7 +105,6 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 
 	index = index_open(info->indexoid, NoLock);
 	tg = tg_index_get(index);
-	options = tg_options_get(index);
 	if (tg->meta.dims > 0)
 		slot_pages = Max(1, tg->layout.list.pages_each) +
 			(tg->layout.vector_inline ? 0 : Max(1, tg->layout.vector.pages_each));
@@ -114,7 +112,7 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	/* Without codes, of each list about half the neighbours are visited. */
 	if (tg->meta.dims > 0 && tg->meta.bits == 0)
 		hop_slots += tg->meta.degree / 2;
-	ef = options.ef_search > 0 ? options.ef_search : tg_ef_search;
+	ef = tg_search_settings(index, &tg->meta).ef;
 	hop_cost = tg->meta.degree * cpu_operator_cost / CODES_PER_OPERATOR;
 	index_close(index, NoLock);
 

@@ -18,6 +18,7 @@
 #include "worker/worker.h"
 
 int			tg_ef_search = TG_DEFAULT_EF_SEARCH;
+double		tg_target_recall = 0;
 int			tg_routing = TG_ROUTING_TWO_STAGE;
 int			tg_stage1_width = TG_DEFAULT_STAGE1_WIDTH;
 
@@ -109,8 +110,19 @@ tg_options_init(void)
 					  "Dimensions of the column's vectors (0: those of the first row)",
 					  0, 0, TG_MAX_DIMS, AccessExclusiveLock);
 	add_int_reloption(option_kind, "ef_search",
-					  "Size of the candidate pool of a search (0: togg.ef_search)",
+					  "Size of the candidate pool of a search (0: by target_recall or togg.ef_search)",
 					  0, 0, TG_MAX_EF_SEARCH, ShareUpdateExclusiveLock);
+	add_real_reloption(option_kind, "target_recall",
+					   "Share of the nearest rows that a search is to find (0: togg.target_recall)",
+					   0.0, 0.0, TG_MAX_RECALL, ShareUpdateExclusiveLock);
+
+	add_int_reloption(option_kind, "stage1_width",
+					  "Candidates that the guided first stage expands (0: all of the pool, -1: togg.stage1_width)",
+					  -1, -1, TG_MAX_EF_SEARCH, ShareUpdateExclusiveLock);
+	add_int_reloption(option_kind, "pool_growth",
+					  "How many times as large as ef_search the pool becomes where much is about as near",
+					  TG_POOL_GROWTH, 1, TG_MAX_POOL_GROWTH,
+					  ShareUpdateExclusiveLock);
 
 	DefineCustomIntVariable("togg.ef_search",
 							"Size of the candidate pool of a search.",
@@ -120,6 +132,13 @@ tg_options_init(void)
 							&tg_ef_search,
 							TG_DEFAULT_EF_SEARCH, 1, TG_MAX_EF_SEARCH,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable("togg.target_recall",
+							 "Share of the nearest rows that a search is to find.",
+							 "The pool is as large as the index has learnt that it must be; "
+							 "0 stands for as large as togg.ef_search.",
+							 &tg_target_recall,
+							 0.0, 0.0, TG_MAX_RECALL,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("togg.routing",
 							 "How searches route through the graph.",
 							 "two_stage: guided far from the query, greedy near it; "
@@ -166,6 +185,9 @@ tg_amoptions(Datum reloptions, bool validate)
 		{"bits", RELOPT_TYPE_INT, offsetof(TgOptions, bits)},
 		{"dimensions", RELOPT_TYPE_INT, offsetof(TgOptions, dimensions)},
 		{"ef_search", RELOPT_TYPE_INT, offsetof(TgOptions, ef_search)},
+		{"target_recall", RELOPT_TYPE_REAL, offsetof(TgOptions, target_recall)},
+		{"stage1_width", RELOPT_TYPE_INT, offsetof(TgOptions, stage1_width)},
+		{"pool_growth", RELOPT_TYPE_INT, offsetof(TgOptions, pool_growth)},
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, option_kind,
@@ -186,6 +208,8 @@ tg_options_get(Relation index)
 	options.clusters = TG_DEFAULT_CLUSTERS;
 	options.kdtree_interval = TG_DEFAULT_KDTREE_INTERVAL;
 	options.bits = TG_BITS_AUTO;
+	options.stage1_width = -1;
+	options.pool_growth = TG_POOL_GROWTH;
 	return options;
 }
 

@@ -49,9 +49,6 @@
 #include "am/index_only.h"
 #include "am/stats.h"
 
-/* Rows are returned from the nearest two thirds of a pool. */
-#define POOL_SHARE(depth)	(((depth) * 2 + 2) / 3)
-
 /* A scan ends at a radius if it returned no more than this share of a pool. */
 #define RADIUS_SHARE(size)	(((size) + 3) / 4)
 
@@ -94,8 +91,11 @@ typedef struct TgScanState
 	ScanGraph	graph;
 	TgGeometry	geometry;
 	TgScoreTable table;
+	TgSearchSettings settings;
+	bool		forced;			/* settings are the caller's, tg_scan_set() */
 	int64		ef;
 	int64		least;			/* hops under a filter: about as many as without */
+	int64		share;			/* results to be taken before it grows */
 	int64		taken;			/* results taken from the search */
 	Tuplesortstate *sort;		/* of the sweep */
 	TupleTableSlot *sort_slot;
@@ -362,8 +362,10 @@ find_entry(TgScanState *state, const TgIndex *info)
 		tg_search_run(state->search);
 
 		/* The vertex that the layer above led to may have gone. */
-		entry = tg_search_next(state->search, &nearest) ?
-			(TgVertexId) nearest.payload : tg_index_root(info, layer - 1);
+		entry = tg_index_root(info, layer - 1);
+		if (tg_search_next(state->search, &nearest) &&
+			(TgVertexId) nearest.payload != state->search->held_out)
+			entry = (TgVertexId) nearest.payload;
 	}
 	state->graph.layer = 0;
 	return entry;
@@ -397,6 +399,21 @@ run_filtered(IndexScanDesc scan)
 	return tg_search_run_filtered(state->search, &params);
 }
 
+/* Among how many of the nearest were the results found? */
+static int64
+search_depth(const TgScanState *state)
+{
+	return state->filter.n > 0 ? state->ef : tg_search_depth(state->search);
+}
+
+/* How many results may be taken before the search goes on? */
+static void
+set_share(TgScanState *state)
+{
+	state->share = tg_settings_rows(&state->settings, state->ef,
+									search_depth(state));
+}
+
 /*
  * Start the graph search for a query vector.
  */
@@ -405,8 +422,7 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 			 const TgOpclass *opclass, TgSpan span)
 {
 	TgScanState  *state = scan->opaque;
-	TgOptions	options = tg_options_get(scan->indexRelation);
-	TgSearchParams params = {tg_routing, tg_stage1_width, 0, TG_POOL_GROWTH, 0};
+	TgSearchParams params;
 	TgVertexId	entry;
 	int			dims = info->geometry.inner_dims;
 	float	   *inner = palloc(sizeof(float) * dims);
@@ -427,9 +443,13 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 	state->graph.reader.graph.query = inner;
 
 	entry = find_entry(state, info);
+	if (!state->forced)
+		state->settings = tg_search_settings(scan->indexRelation, &info->meta);
+	params.routing = state->settings.routing;
+	params.stage1_width = state->settings.stage1_width;
+	params.growth = state->settings.growth;
 	params.slack = tg_pool_slack(dims);
-	params.ef = state->ef =
-		options.ef_search > 0 ? options.ef_search : tg_ef_search;
+	params.ef = state->ef = state->settings.ef;
 	tg_search_begin(state->search, &state->graph.reader.graph, &state->table,
 					params);
 	tg_search_add_entry(state->search, entry);
@@ -442,6 +462,7 @@ start_search(IndexScanDesc scan, const TgIndex *info,
 		if (!run_filtered(scan))
 			state->phase = PHASE_SWEEP;
 	}
+	set_share(state);
 }
 
 /*
@@ -478,6 +499,52 @@ start_radius(TgScanState *state, const TgOpclass *opclass, TgSpan span)
 	if (center.dims == span.dims &&
 		memcmp(center.values, span.values, sizeof(float) * span.dims) == 0)
 		state->radius = sphere->radius;
+}
+
+/*
+ * Get ready for a query, whatever it is.
+ */
+static void
+init_graph(TgScanState *state, Relation index, const TgIndex *info)
+{
+	memset(&state->search->stats, 0, sizeof(TgSearchStats));
+	if (info->meta.dims == 0)
+		return;
+	tg_reader_init(&state->graph.reader, index, &info->layout);
+	state->graph.reader.graph.distance = scan_distance;
+}
+
+void
+tg_scan_set(IndexScanDesc scan, const TgSearchSettings *settings,
+			TgVertexId held_out)
+{
+	TgScanState *state = scan->opaque;
+
+	state->settings = *settings;
+	state->forced = true;
+	state->search->held_out = held_out;
+}
+
+int
+tg_scan_probe(IndexScanDesc scan, TgSpan span, double *distances, int max)
+{
+	TgScanState *state = scan->opaque;
+	const TgIndex *info = tg_index_get(scan->indexRelation);
+	MemoryContext old;
+	TgResult	result;
+	int			n = 0;
+
+	tg_amrescan(scan, NULL, 0, NULL, 0);
+	old = MemoryContextSwitchTo(state->context);
+	state->rows = 0;
+	init_graph(state, scan->indexRelation, info);
+	start_search(scan, info, tg_opclass_get(scan->indexRelation), span);
+	while (n < max && tg_search_next(state->search, &result))
+		distances[n++] = result.distance;
+	state->past = tg_scan_stats(scan);
+	state->phase = PHASE_START;
+	MemoryContextSwitchTo(old);
+	return n;
 }
 
 /*
@@ -528,12 +595,7 @@ start_query(IndexScanDesc scan)
 	}
 
 	info = tg_index_get(index);
-	memset(&state->search->stats, 0, sizeof(TgSearchStats));
-	if (info->meta.dims > 0)
-	{
-		tg_reader_init(&state->graph.reader, index, &info->layout);
-		state->graph.reader.graph.distance = scan_distance;
-	}
+	init_graph(state, index, info);
 
 	if (scan->numberOfOrderBys > 0 &&
 		!(scan->orderByData[0].sk_flags & SK_ISNULL))
@@ -788,13 +850,6 @@ start_sweep(IndexScanDesc scan)
 	state->sort_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 }
 
-/* Among how many of the nearest were the results found? */
-static int64
-search_depth(const TgScanState *state)
-{
-	return state->filter.n > 0 ? state->ef : tg_search_depth(state->search);
-}
-
 /*
  * Continue the search for more results.  False when that is not worth it.
  */
@@ -802,18 +857,21 @@ static bool
 continue_search(IndexScanDesc scan)
 {
 	TgScanState  *state = scan->opaque;
+	int64		ef = tg_settings_next(&state->settings, state->ef, state->share);
+	bool		more = true;
 
-	if (state->filter.n > 0)
-	{
-		state->ef *= 2;
-		state->search->stats.widenings++;
-		return run_filtered(scan);
-	}
-	if (!may_widen(scan, state->ef * 2))
+	if (state->filter.n == 0 && !may_widen(scan, ef))
 		return false;
-	state->ef *= 2;
-	tg_search_widen(state->search, state->ef);
-	return true;
+	state->ef = ef;
+	if (state->filter.n == 0)
+		tg_search_widen(state->search, (int) ef);
+	else
+	{
+		state->search->stats.widenings++;
+		more = run_filtered(scan);
+	}
+	set_share(state);
+	return more;
 }
 
 /*
@@ -836,12 +894,11 @@ next_of_graph(IndexScanDesc scan)
 	 */
 	for (;;)
 	{
-		int64		depth = search_depth(state);
-
 		next = tg_search_peek(search);
 		beyond = next && next->distance > state->radius;
 		if (next &&
-			state->taken < (beyond ? RADIUS_SHARE(depth) : POOL_SHARE(depth)))
+			state->taken < (beyond ? RADIUS_SHARE(search_depth(state)) :
+							state->share))
 			break;
 		if (!continue_search(scan))
 			return false;

@@ -361,19 +361,20 @@ keep_past(VacuumState *state)
 
 /*
  * Note in the metapage when there will be something to do for VACUUM, even if
- * it has no rows to remove.
+ * it has no rows to remove; and how many vertices are gone.
  */
 static void
-note_left(Relation index, uint64 stamp)
+note_left(Relation index, uint64 stamp, int64 gone)
 {
 	TgMetaEdit	edit;
 
 	tg_meta_edit_begin(&edit, index);
-	if (edit.meta->left == stamp)
+	if (edit.meta->left == stamp && gone == 0)
 		tg_meta_edit_abort(&edit);
 	else
 	{
 		edit.meta->left = stamp;
+		edit.meta->changed += gone;
 		tg_meta_edit_finish(&edit);
 	}
 }
@@ -412,7 +413,7 @@ vacuum_index(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	layout = &state.tg->layout;
 
 	/* Whatever interrupts us: there is something left. */
-	note_left(state.index, FirstNormalTransactionId);
+	note_left(state.index, FirstNormalTransactionId, 0);
 
 	(void) GetOldestNonRemovableTransactionId(NULL);
 	state.stats->num_index_tuples = 0;
@@ -440,7 +441,7 @@ vacuum_index(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 		state.left = Max(state.left, state.freed);
 	else
 		state.usable_slots += state.dead.n;
-	note_left(state.index, state.left);
+	note_left(state.index, state.left, state.dead.n);
 
 	if (state.tg->meta.dims > 0)
 	{

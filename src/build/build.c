@@ -8,8 +8,8 @@
  * 2. Building (graph.c): the graph is made in memory, layer by layer.
  * 3. Writing (write.c): lists are clustered and coded, and slots written in an
  *	  order that keeps neighbours near each other.
- * 4. Rows that did not fit in maintenance_work_mem are inserted, as INSERT does
- *	  it, but without WAL.
+ * 4. Rows that did not fit in maintenance_work_mem are inserted, as by INSERT
+ *	  but without WAL.
  * 5. The whole fork is WAL-logged.
  *
  * A member that finds memory full stops reading, and so do the others with
@@ -28,8 +28,10 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/memutils.h"
+#include "utils/pg_rusage.h"
 #include "utils/wait_event.h"
 
+#include "tune/tune.h"
 #include "worker/worker.h"
 
 #if PG_VERSION_NUM < 150000
@@ -59,6 +61,8 @@ tg_ambuildphasename(int64 phase)
 			return "logging pages";
 		case TG_PHASE_CLUSTER:
 			return "clustering neighbour lists";
+		case TG_PHASE_CALIBRATE:
+			return "calibrating";
 	}
 	return NULL;
 }
@@ -175,22 +179,29 @@ flush(TgBuild *build)
 }
 
 /*
- * There is no room in memory for this row.
+ * There is no room for this row in memory: in what we may use, or in what there
+ * is of shared memory.
  */
 static void
 memory_is_full(TgBuild *build)
 {
 	TgBuildShared *shared = build->shared;
-	uint64		rows = pg_atomic_read_u64(&shared->rows);
+	bool		used_up = pg_atomic_read_u64(&shared->memory) > shared->limit;
+	long long	rows = pg_atomic_read_u64(&shared->rows);
+	const char *name = RelationGetRelationName(build->index);
 
 	if (pg_atomic_exchange_u32(&shared->full, 1) != 0)
 		return;
 	ereport(NOTICE,
-			(errmsg("index \"%s\" no longer fits into maintenance_work_mem after %lld rows",
-					RelationGetRelationName(build->index),
-					(long long) rows),
+			(used_up ?
+			 errmsg("index \"%s\" no longer fits into maintenance_work_mem after %lld rows",
+					name, rows) :
+			 errmsg("index \"%s\" no longer fits into shared memory after %lld rows",
+					name, rows),
 			 errdetail("The other rows are added to the index one by one."),
-			 errhint("Increase maintenance_work_mem if that takes longer than you can wait.")));
+			 used_up ?
+			 errhint("Increase maintenance_work_mem if that takes longer than you can wait.") :
+			 errhint("Where shared memory is in /dev/shm, make that larger.")));
 }
 
 static void
@@ -240,7 +251,9 @@ tg_build_run(TgBuild *build, TableScanDesc scan)
 {
 	TgLoad	   *load = &build->shared->loads[build->member];
 	bool		leader = tg_build_leader(build);
+	PGRUsage	start;
 
+	pg_rusage_init(&start);
 	if (leader)
 		tg_build_phase(build, TG_PHASE_LOAD, build->expected);
 	tg_log_suspend(build->index);
@@ -267,6 +280,10 @@ tg_build_run(TgBuild *build, TableScanDesc scan)
 	PG_END_TRY();
 	if (leader)
 		tg_build_phase(build, PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE, 0);
+	ereport(DEBUG1,
+			(errmsg_internal("index \"%s\": process %d: %s",
+							 RelationGetRelationName(build->index),
+							 build->member, pg_rusage_show(&start))));
 }
 
 /*
@@ -368,6 +385,9 @@ tg_ambuild(Relation heap, Relation index, IndexInfo *info)
 	if (workers == 0 ||
 		!tg_build_parallel(heap, index, info, workers, result))
 		build_alone(heap, index, info, result);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE,
+								 TG_PHASE_CALIBRATE);
+	tg_calibrate(index);
 	return result;
 }
 

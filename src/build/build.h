@@ -5,8 +5,8 @@
  *
  * A build is the work of one process or of several, the leader being the one
  * that runs CREATE INDEX.  All of them go through the same steps, meet between
- * them, and take their shares of each by counters (build.c).  What only one can
- * do, the leader does.
+ * them, and take their shares of each by counters (build.c).  What only one
+ * can do, the leader does.
  *
  * TgBuildShared, and the pieces of memory that it names, are seen by all; a
  * TgBuild is each member's own.
@@ -162,7 +162,7 @@ typedef struct TgBuildShared
 	/* Loading. */
 	pg_atomic_uint32 dims;		/* 0 until known */
 	pg_atomic_uint32 full;		/* is memory?  Rows are inserted then */
-	pg_atomic_uint64 memory;	/* bytes taken, and to be taken for what came */
+	pg_atomic_uint64 memory;	/* bytes that what came takes in the end */
 	pg_atomic_uint64 rows;
 	pg_atomic_uint64 inserted;	/* of these, one by one */
 
@@ -173,6 +173,7 @@ typedef struct TgBuildShared
 	int64		nchains;
 	uint64		nslots;
 	TgMetaPage	meta;
+	float		far_off;		/* squared distance from the middle */
 	TgStored	root;
 	TgPiece		vertices;		/* see TgBuild */
 	TgPiece		centre;
@@ -213,7 +214,9 @@ typedef struct TgBuild
 	char	   *stored;			/* rows as slots have them, by vertex */
 
 	/* shared->centre */
-	double	   *sums;			/* [members][inner_dims], of inner vectors */
+	double	   *sums;			/* [members][inner_dims + 1]: of inner
+								 * vectors not far off, and their number */
+	float	   *middle;			/* [inner_dims], about there */
 	float	   *ranges;			/* [inner_dims], for a k-d guide alone */
 	char	   *root_bytes;		/* the root's stored vector */
 

@@ -12,6 +12,8 @@
 
 #include "build/build.h"
 
+#include <math.h>
+
 #include "common/hashfn.h"
 #include "miscadmin.h"
 
@@ -20,6 +22,13 @@
 /* Vertices that a member prepares at a time. */
 #define PREPARE_BATCH	256
 
+/*
+ * Vertices looked at to see where the middle of the data is, and how far from
+ * it a vector may be to count for the mean: so many times the median.
+ */
+#define MIDDLE_SAMPLE	512
+#define FAR_OFF			16.0f
+
 bool
 tg_build_rises(const TgIndex *info, uint32 vertex, int layer)
 {
@@ -27,8 +36,8 @@ tg_build_rises(const TgIndex *info, uint32 vertex, int layer)
 }
 
 /*
- * The arrays of a layer, one behind the other; those of layer 0 have no use for
- * numbers of vertices, which are their own, but for inner vectors.
+ * The arrays of a layer, one behind the other; those of layer 0 have no use
+ * for numbers of vertices, which are their own, but for inner vectors.
  */
 static Size
 map_layer(TgBuild *build, const TgIndex *info, int number, uint32 n,
@@ -85,37 +94,103 @@ tg_layer_map(TgBuild *build, int number)
 					 tg_piece_address(build, &shared->piece), layer);
 }
 
+/* A vertex's inner vector. */
+static void
+embed_vertex(const TgBuild *build, uint32 vertex, float *inner)
+{
+	const TgGeometry *geometry = &build->info->geometry;
+	const float *vector = tg_row(&build->all, build->rows[vertex]);
+
+	if (geometry->metric == TG_METRIC_COSINE)
+		tg_embed_query(geometry, vector, inner);
+	else
+		tg_embed(geometry, vector,
+				 tg_kernels->dot(vector, vector, geometry->dims), inner);
+}
+
+static int
+compare_floats(const void *a, const void *b)
+{
+	float		x = *(const float *) a;
+	float		y = *(const float *) b;
+
+	return (x > y) - (x < y);
+}
+
+static float
+median(float *values, int n)
+{
+	qsort(values, n, sizeof(float), compare_floats);
+	return values[n / 2];
+}
+
+/*
+ * Where the middle of the data is, by the medians of a sample, and the squared
+ * distance from it beyond which a vector is far off.
+ *
+ * Codes are relative to the mean, and lose in precision what it is away from
+ * the data: one vector at 1e30 must not carry it off.
+ */
+static void
+find_middle(TgBuild *build)
+{
+	int			inner_dims = build->info->geometry.inner_dims;
+	uint32		n = build->shared->n;
+	int			nsample = Min(n, MIDDLE_SAMPLE);
+	Size		size = sizeof(float) * inner_dims;
+	float	   *sample = tg_alloc(size * Max(nsample, 1));
+	float	   *values = palloc(sizeof(float) * Max(nsample, 1));
+	float		near = 0.0f;
+
+	for (int i = 0; i < nsample; i++)
+		embed_vertex(build, (uint64) i * n / nsample,
+					 sample + (Size) i * inner_dims);
+	for (int j = 0; j < inner_dims; j++)
+	{
+		for (int i = 0; i < nsample; i++)
+			values[i] = sample[(Size) i * inner_dims + j];
+		build->middle[j] = nsample > 0 ? median(values, nsample) : 0.0f;
+	}
+	for (int i = 0; i < nsample; i++)
+		values[i] = tg_kernels->l2sq(sample + (Size) i * inner_dims,
+									 build->middle, inner_dims);
+	if (nsample > 0)
+		near = median(values, nsample);
+	build->shared->far_off = near > 0.0f ?
+		near * FAR_OFF * FAR_OFF : INFINITY;
+	pfree(sample);
+	pfree(values);
+}
+
 /*
  * Inner vectors of all vertices, rotated, and the sum of them that are this
- * member's share.
+ * member's share and not far off.
  */
 static void
 prepare_vectors(TgBuild *build)
 {
 	const TgIndex *info = build->info;
-	const TgGeometry *geometry = &info->geometry;
-	int			inner_dims = geometry->inner_dims;
+	int			inner_dims = info->geometry.inner_dims;
 	uint32		n = build->shared->n;
-	double	   *sum = build->sums + (Size) build->member * inner_dims;
+	double	   *sum = build->sums + (Size) build->member * (inner_dims + 1);
 	float	   *inner = palloc(sizeof(float) * inner_dims);
 	uint64		first;
 
-	memset(sum, 0, sizeof(double) * inner_dims);
+	memset(sum, 0, sizeof(double) * (inner_dims + 1));
 	while ((first = tg_build_next(build, PREPARE_BATCH, n)) < n)
 	{
 		uint32		end = Min(first + PREPARE_BATCH, n);
 
 		for (uint32 i = first; i < end; i++)
 		{
-			const float *vector = tg_row(&build->all, build->rows[i]);
-			float		norm2 = tg_kernels->dot(vector, vector, geometry->dims);
-
-			if (geometry->metric == TG_METRIC_COSINE)
-				tg_embed_query(geometry, vector, inner);
-			else
-				tg_embed(geometry, vector, norm2, inner);
-			for (int j = 0; j < inner_dims; j++)
-				sum[j] += inner[j];
+			embed_vertex(build, i, inner);
+			if (tg_kernels->l2sq(inner, build->middle, inner_dims) <=
+				build->shared->far_off)
+			{
+				for (int j = 0; j < inner_dims; j++)
+					sum[j] += inner[j];
+				sum[inner_dims] += 1.0;
+			}
 			if (build->inner)
 				memcpy(build->inner + (Size) i * inner_dims, inner,
 					   sizeof(float) * inner_dims);
@@ -129,8 +204,8 @@ prepare_vectors(TgBuild *build)
 }
 
 /*
- * Choose the root, which is the centre that codes refer to: the mean of all
- * inner vectors.
+ * Choose the root, which is the centre that codes refer to: the mean of the
+ * inner vectors that are not far off.
  */
 static void
 choose_root(TgBuild *build)
@@ -139,18 +214,17 @@ choose_root(TgBuild *build)
 	const TgIndex *info = build->info;
 	int			inner_dims = info->geometry.inner_dims;
 	int			members = shared->apart ? 1 : shared->members;
+	double	   *sum = palloc0(sizeof(double) * (inner_dims + 1));
 	float	   *inner = palloc(sizeof(float) * inner_dims);
 
+	for (int i = 0; i < members; i++)
+		for (int j = 0; j <= inner_dims; j++)
+			sum[j] += build->sums[(Size) i * (inner_dims + 1) + j];
 	for (int j = 0; j < inner_dims; j++)
-	{
-		double		sum = 0.0;
-
-		for (int i = 0; i < members; i++)
-			sum += build->sums[(Size) i * inner_dims + j];
-		inner[j] = (float) (sum / Max(shared->n, 1));
-	}
+		inner[j] = (float) (sum[j] / Max(sum[inner_dims], 1.0));
 	shared->root = tg_store_inner(&info->geometry, info->layout.storage, inner,
 								  build->root_bytes);
+	pfree(sum);
 	pfree(inner);
 }
 
@@ -266,6 +340,7 @@ tg_build_graph(TgBuild *build)
 	if (leader)
 	{
 		tg_build_phase(build, TG_PHASE_PREPARE, build->shared->n);
+		find_middle(build);
 		tg_build_deal(build);
 	}
 	tg_build_meet(build);

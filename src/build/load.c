@@ -27,7 +27,7 @@
 typedef struct TgLoader
 {
 	TgLoad	   *load;			/* what others will see */
-	TgRows		rows;			/* its vectors; and one row more, for the candidate */
+	TgRows		rows;			/* its vectors, and then the candidate */
 	EqualVectors_hash *equal;
 	char	   *records;		/* of the last block */
 	Size		limit;			/* of the memory that all members take */

@@ -5,9 +5,9 @@
  *	  members see.
  *
  * Pieces of shared memory are segments of their own, which can be made when it
- * is known how large they have to be.  A system that has not got so much shared
- * memory (a container's /dev/shm is often small) says so by an error; it is
- * caught here, and the build goes on by another way.
+ * is known how large they have to be.  A system that has not got so much
+ * shared memory (a container's /dev/shm is often small) says so by an error; it
+ * is caught here, and the build goes on by another way.
  *
  *-------------------------------------------------------------------------
  */
@@ -99,9 +99,9 @@ togg_estimate_build_memory(PG_FUNCTION_ARGS)
  * Make a segment of dynamic shared memory, or return NULL if there is no room
  * for it.
  *
- * Whatever error is raised in here, it is that the segment could not be made, and
- * nothing shared was changed.  What is left of the attempt in this process goes
- * with a resource owner of its own.
+ * Whatever error is raised in here, it is that the segment could not be made,
+ * and nothing shared was changed.  What is left of the attempt in this process
+ * goes with a resource owner of its own.
  */
 static dsm_segment *
 create_segment(Size size)

@@ -115,8 +115,9 @@ each_record(TgBuild *build, const uint32 *vertices, int64 *next,
 
 				callback(build, record, record->row < load->n ?
 						 vertices[first + record->row] : NO_VERTEX, next);
+				if ((j & 0xFFF) == 0)
+					CHECK_FOR_INTERRUPTS();
 			}
-			CHECK_FOR_INTERRUPTS();
 		}
 		first += load->n;
 	}
@@ -244,8 +245,8 @@ centre_size(const TgBuildShared *shared, const TgIndex *info)
 {
 	Size		inner_dims = info->geometry.inner_dims;
 
-	return sizeof(double) * inner_dims * shared->members +
-		MAXALIGN(sizeof(float) * inner_dims) + info->layout.vector_size;
+	return sizeof(double) * (inner_dims + 1) * shared->members +
+		2 * MAXALIGN(sizeof(float) * inner_dims) + info->layout.vector_size;
 }
 
 static void
@@ -265,7 +266,9 @@ map_pieces(TgBuild *build)
 
 	bytes = tg_piece_address(build, &shared->centre);
 	build->sums = (double *) bytes;
-	bytes += sizeof(double) * inner_dims * shared->members;
+	bytes += sizeof(double) * (inner_dims + 1) * shared->members;
+	build->middle = (float *) bytes;
+	bytes += MAXALIGN(sizeof(float) * inner_dims);
 	build->ranges = (float *) bytes;
 	bytes += MAXALIGN(sizeof(float) * inner_dims);
 	build->root_bytes = bytes;
@@ -341,7 +344,10 @@ tg_merge(TgBuild *build)
 	counts = tg_alloc(sizeof(int64) * ((Size) shared->n + 1));
 	each_record(build, vertices, counts, count_record);
 	shared->meta = build->initial;
-	if (build->all.dims > 0)
+
+	/* Without a vector, but some to come, the first of them decides. */
+	if (shared->n > 0 ||
+		(build->all.dims > 0 && pg_atomic_read_u32(&shared->full) == 0))
 	{
 		choose_format(build);
 		build->info = tg_index_create(&shared->meta);

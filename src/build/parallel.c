@@ -93,10 +93,10 @@ is_safe(IndexInfo *info)
 }
 
 /*
- * The planner counts workers for sorts only, and by the size of the heap alone,
- * where vectors need not be.  To build a graph takes so much longer than to read
- * the table that all the workers there may be are of use, unless the table is
- * so small that a scan would have none.
+ * The planner counts workers for sorts only, and by the size of the heap
+ * alone, where vectors need not be.  To build a graph takes so much longer than
+ * to read the table that all the workers there may be are of use, unless the
+ * table is so small that a scan would have none.
  */
 int
 tg_build_workers(Relation heap, Relation index, IndexInfo *info)

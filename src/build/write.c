@@ -5,8 +5,9 @@
  *
  * Slots stand in an order that keeps neighbours near each other: layer by
  * layer, in each its root and then its vertices breadth first; behind them
- * chains of heap TIDs that vertices have no room for.  What is in a slot follows
- * from its number, so that members write stripe by stripe as they are dealt.
+ * chains of heap TIDs that vertices have no room for.  What is in a slot
+ * follows from its number, so that members write stripe by stripe as they are
+ * dealt.
  *
  *-------------------------------------------------------------------------
  */

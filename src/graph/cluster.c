@@ -164,6 +164,7 @@ tg_ranges(const float *const *vectors, int64 n, int dims, float *ranges)
 			most = Max(most, vectors[i][j]);
 		}
 		ranges[j] = n > 0 ? most - least : 0.0f;
+		tg_check_interrupts();
 	}
 }
 

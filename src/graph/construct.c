@@ -260,6 +260,23 @@ pool_insert(Construction *c, float distance, uint32 id)
 #define EXPANDED	0x80000000u
 
 /*
+ * Bring memory nearer.  A macro, because gcc takes a function that does nothing
+ * else for one that does nothing.
+ */
+#define CACHE_LINE		64
+#define PREFETCH(start, size) \
+	do { \
+		const char *from_ = (const char *) (start); \
+		int			size_ = (size); \
+\
+		for (int at_ = 0; at_ < size_; at_ += CACHE_LINE) \
+			__builtin_prefetch(from_ + at_); \
+	} while (0)
+
+/* More of a vector than this the processor fetches by itself. */
+#define PREFETCH_VECTOR	512
+
+/*
  * Fill the pool with the vertices nearest to the query that a greedy search
  * from the entry finds.  On return the pool's ids carry no flags.
  */
@@ -267,6 +284,9 @@ static void
 search_graph(Construction *c, const float *query)
 {
 	uint32		fresh[TG_MAX_DEGREE + TG_MAX_DEGREE / 2];
+	int			vector_bytes = Min((int) sizeof(float) * c->dims,
+								   PREFETCH_VECTOR);
+	int			list_bytes = sizeof(TgLink) * c->capacity;
 	int			cursor = 0;
 
 	next_epoch(c);
@@ -291,6 +311,15 @@ search_graph(Construction *c, const float *query)
 		}
 		c->pool[cursor].id |= EXPANDED;
 
+		/* The next candidate, unless a nearer one comes up. */
+		for (int i = cursor + 1; i < Min(cursor + 3, c->pool_size); i++)
+			if (!(c->pool[i].id & EXPANDED))
+			{
+				PREFETCH(links_of(c, c->pool[i].id), list_bytes);
+				PREFETCH(&c->counts[c->pool[i].id], 1);
+				break;
+			}
+
 		/* Gather and prefetch all, then compute: the misses overlap. */
 		count = count_of(c, id);
 		for (int i = 0; i < count; i++)
@@ -300,8 +329,7 @@ search_graph(Construction *c, const float *query)
 			if (c->visited[neighbour] == c->epoch)
 				continue;
 			c->visited[neighbour] = c->epoch;
-			__builtin_prefetch(vector_of(c, neighbour));
-			__builtin_prefetch((const char *) vector_of(c, neighbour) + 64);
+			PREFETCH(vector_of(c, neighbour), vector_bytes);
 			fresh[nfresh++] = neighbour;
 		}
 		for (int i = 0; i < nfresh; i++)
@@ -486,6 +514,8 @@ spread(const Construction *c, uint32 *parent, uint32 *queue, int queued)
 			parent[id] = queue[head];
 			queue[queued++] = id;
 		}
+		if ((head & 0xFFF) == 0)
+			tg_check_interrupts();
 	}
 }
 
@@ -549,6 +579,7 @@ make_reachable(Construction *c)
 		{
 			if (parent[id] != NO_PARENT)
 				continue;
+			tg_check_interrupts();
 			if (attach(c, id, parent))
 			{
 				queue[0] = id;
@@ -636,6 +667,8 @@ nearest_to_root(const Construction *c)
 			nearest = distance;
 			entry = i;
 		}
+		if ((i & 0xFFF) == 0)
+			tg_check_interrupts();
 	}
 	return entry;
 }
@@ -715,6 +748,8 @@ breadth_first(const TgConstructed *graph, uint32 *order, bool *seen)
 			seen[list[i].id] = true;
 			order[placed++] = list[i].id;
 		}
+		if ((head & 0xFFF) == 0)
+			tg_check_interrupts();
 	}
 	return placed;
 }

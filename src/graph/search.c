@@ -72,6 +72,7 @@ tg_search_create(void)
 {
 	TgSearch   *search = tg_alloc(sizeof(TgSearch));
 
+	search->held_out = TG_INVALID_VERTEX;
 	search->visited = tg_alloc(sizeof(uint64) * INITIAL_VISITED);
 	search->visited_mask = INITIAL_VISITED - 1;
 	search->pool_capacity = INITIAL_CAPACITY;
@@ -137,6 +138,21 @@ visited_add_key(TgSearch *search, TgVertexId id, float key)
 		visited_find(search, id, &slot);
 		search->visited_keys[slot] = key;
 	}
+}
+
+/*
+ * Empty the visited set, but for the vertex that is to stay out of sight.
+ */
+static void
+visited_begin(TgSearch *search)
+{
+	visited_clear(search);
+	if (likely(search->held_out == TG_INVALID_VERTEX))
+		return;
+	if (search->visited_keys)
+		visited_add_key(search, search->held_out, INFINITY);
+	else
+		visited_add(search, search->held_out);
 }
 
 void
@@ -351,7 +367,7 @@ tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 		search->visited_keys =
 			tg_alloc_beside(search->visited, sizeof(float) *
 							((Size) search->visited_mask + 1));
-	visited_clear(search);
+	visited_begin(search);
 }
 
 void
@@ -816,7 +832,7 @@ tg_search_widen(TgSearch *search, int ef)
 	search->ef = ef;
 	pool_set_room(search);
 	pool_reserve(search, search->room);
-	visited_clear(search);
+	visited_begin(search);
 	search->pool_size = Min(search->expanded.n, search->room);
 	search->cursor = 0;
 	search->stats.widenings++;
@@ -841,7 +857,7 @@ tg_search_widen(TgSearch *search, int ef)
 void
 tg_search_index_expanded(TgSearch *search)
 {
-	visited_clear(search);
+	visited_begin(search);
 	for (int i = 0; i < search->expanded.n; i++)
 		visited_add(search, search->expanded.items[i].id);
 }

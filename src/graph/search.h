@@ -262,6 +262,7 @@ typedef struct TgSearch
 	uint32		visited_mask;
 	uint32		visited_used;
 	uint32		epoch;
+	TgVertexId	held_out;		/* always counts as visited, so that it is never met */
 
 	/* Vertices with rows, a binary min-heap by distance. */
 	TgResult   *results;

@@ -55,6 +55,7 @@
 #include "storage/itemptr.h"
 
 #include "graph/search.h"
+#include "tune/curve.h"
 #include "type/type.h"
 
 #define TG_METAPAGE_BLKNO	0
@@ -235,6 +236,13 @@ typedef struct TgMetaPage
 	int64		cluster_asked;	/* when a worker was last asked for */
 
 	uint32		row_size;		/* bytes of a TgRow; 0: a heap TID alone */
+	/* Calibration: see src/tune/calibrate.c. */
+	TgCurve		curve;
+	uint64		calibrated;		/* vertices there were */
+	uint64		changed;		/* that came or died since, about */
+	int64		calibrate_time; /* TimestampTz; 0: never */
+	int32		calibrated_width;	/* the options in force then */
+	int32		calibrated_growth;
 } TgMetaPage;
 
 #define TgPageGetMeta(page)		((TgMetaPage *) PageGetContents(page))

@@ -619,6 +619,9 @@ tg_slot_free(Relation index, const TgLayout *layout, TgVertexId id)
 	tg_record_room(index, layout, id);
 }
 
+/* pd_lower of the metapage: WAL leaves out what is beyond. */
+#define META_END	(MAXALIGN(SizeOfPageHeaderData) + sizeof(TgMetaPage))
+
 void
 tg_meta_create(Relation index, ForkNumber fork, const TgMetaPage *meta)
 {
@@ -630,8 +633,7 @@ tg_meta_create(Relation index, ForkNumber fork, const TgMetaPage *meta)
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	tg_page_init(page, TG_PAGE_META, 0);
 	*TgPageGetMeta(page) = *meta;
-	((PageHeader) page)->pd_lower = MAXALIGN(SizeOfPageHeaderData) +
-		sizeof(TgMetaPage);
+	((PageHeader) page)->pd_lower = META_END;
 	MarkBufferDirty(buffer);
 	UnlockReleaseBuffer(buffer);
 }
@@ -639,13 +641,18 @@ tg_meta_create(Relation index, ForkNumber fork, const TgMetaPage *meta)
 void
 tg_meta_edit_begin(TgMetaEdit *edit, Relation index)
 {
+	Page		page;
+
 	edit->buffer = ReadBuffer(index, TG_METAPAGE_BLKNO);
 	LockBuffer(edit->buffer, BUFFER_LOCK_EXCLUSIVE);
 	tg_page_check(index, edit->buffer, TG_PAGE_META);
 	edit->xlog = start_change(index);
-	edit->meta = TgPageGetMeta(GenericXLogRegisterBuffer(edit->xlog,
-														 edit->buffer, 0));
+	page = GenericXLogRegisterBuffer(edit->xlog, edit->buffer, 0);
+	edit->meta = TgPageGetMeta(page);
 	tg_meta_check(index, edit->meta);
+
+	/* One that an earlier version made ends sooner, and has zeros behind. */
+	((PageHeader) page)->pd_lower = META_END;
 }
 
 void

@@ -129,4 +129,15 @@ extern float tg_query_distance(const TgQuery *query, const void *bytes,
 							   TgStored stored, double *distance,
 							   double *error);
 
+/* The least that the distance may be, which is what rows are ordered by. */
+static inline double
+tg_query_least(const TgQuery *query, const void *bytes, TgStored stored)
+{
+	double		distance;
+	double		error;
+
+	tg_query_distance(query, bytes, stored, &distance, &error);
+	return distance - error;
+}
+
 #endif							/* TOGG_METRIC_H */

@@ -1,12 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *	  Background workers that cluster neighbour lists.
+ *	  Background workers that cluster neighbour lists, and calibrate.
  *
  * Inserts count themselves in the metapage.  When as many vertices have come
  * as make it worth going over the index, the inserting backend asks the
  * postmaster for a dynamic background worker, which needs no preloading.  If
- * none can be had, somebody asks again after a while.
+ * none can be had, somebody asks again after a while.  What is due, clustering
+ * or a new calibration (src/tune/calibrate.c), is found in the same counts by
+ * the worker.
  *
  * A worker is nobody's prerequisite, so it must be in nobody's way:
  *
@@ -43,6 +45,8 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
+
+#include "tune/tune.h"
 
 /* One insert in so many counts, for all of them. */
 #define COUNTED_INSERTS		64
@@ -84,16 +88,32 @@ ask_for_worker(Oid index)
 }
 
 /*
+ * Is it worth clustering the lists of an index of so many slots?
+ */
+static bool
+clustering_is_due(const TgMetaPage *meta, uint64 slots)
+{
+	return meta->inserted >= Max(MIN_INSERTED, slots / TG_STALE_SHARE);
+}
+
+static uint64
+count_slots(Relation index, const TgLayout *layout)
+{
+	return (uint64) RelationGetNumberOfBlocks(index) / layout->stripe_pages *
+		layout->stripe_slots;
+}
+
+/*
  * Is it time to ask?
  */
 static bool
-is_due(const TgMetaPage *meta, uint64 slots, TimestampTz now)
+is_due(Relation index, const TgMetaPage *meta, uint64 slots, TimestampTz now)
 {
 	TimestampTz again = TimestampTzPlusMilliseconds(meta->cluster_asked,
 													ASK_INTERVAL_MS);
 
 	/* The clock may have been set back. */
-	return meta->inserted >= Max(MIN_INSERTED, slots / TG_STALE_SHARE) &&
+	return (clustering_is_due(meta, slots) || tg_calibration_is_due(index, meta)) &&
 		(now >= again || now < meta->cluster_asked);
 }
 
@@ -104,21 +124,22 @@ tg_clustering_note_insert(Relation index)
 	uint64		slots;
 	TimestampTz now;
 	TgMetaEdit	edit;
+	bool		clusters;
 	bool		ask;
 
 	if (likely(pg_prng_uint32(&pg_global_prng_state) % COUNTED_INSERTS != 0))
 		return;
 
 	layout = &tg_index_get(index)->layout;
-	if (!tg_layout_has_divisions(layout))
-		return;
-	slots = (uint64) RelationGetNumberOfBlocks(index) / layout->stripe_pages *
-		layout->stripe_slots;
+	slots = count_slots(index, layout);
+	clusters = tg_layout_has_divisions(layout);
 	now = GetCurrentTimestamp();
 	tg_meta_edit_begin(&edit, index);
-	edit.meta->inserted += COUNTED_INSERTS;
+	edit.meta->changed += COUNTED_INSERTS;
+	if (clusters)
+		edit.meta->inserted += COUNTED_INSERTS;
 	ask = tg_clustering_workers && !RelationUsesLocalBuffers(index) &&
-		is_due(edit.meta, slots, now);
+		is_due(index, edit.meta, slots, now);
 	if (ask)
 		edit.meta->cluster_asked = now;
 	tg_meta_edit_finish(&edit);
@@ -131,6 +152,16 @@ tg_clustering_note_insert(Relation index)
 static TimestampTz batch_start;
 static TimestampTz last_check;
 static bool in_the_way;			/* somebody waits for what the worker has */
+
+/* What a worker has to do, and how far it is. */
+typedef struct Job
+{
+	bool		begun;			/* are the next two known? */
+	bool		cluster;		/* still to be done */
+	bool		calibrate;
+	TgClusterRun run;
+	TgCalibration *calibration;
+} Job;
 
 /*
  * Does somebody hold the database who needs it for himself?  DROP DATABASE
@@ -186,27 +217,88 @@ open_if_free(Oid oid)
 }
 
 /*
- * Work on the index for a while, with the rights of its owner; returns how the
- * run stands then.  run->end is 0 before the first time.
+ * Cluster lists for a while; returns how the run stands then.  run->end is 0
+ * before the first time.
  */
 static TgClusterState
-work(TgClusterRun *run, Relation index)
+cluster(TgClusterRun *run, Relation index)
 {
 	TgClusterState state = TG_CLUSTER_PAUSED;
+
+	if (run->end == 0)
+		tg_cluster_begin(run, index, false);
+	if (tg_cluster_pages(run, index, must_pause))
+		state = TG_CLUSTER_DONE;
+	else if (in_the_way)
+		state = TG_CLUSTER_GIVEN_UP;
+	tg_cluster_note(run, index, state);
+	return state;
+}
+
+/*
+ * Calibrate for a while; likewise.  *calibration is NULL before the first time.
+ */
+static TgClusterState
+calibrate(TgCalibration **calibration, Relation index)
+{
+	/* It outlives the transaction; the process ends with it. */
+	if (*calibration == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		*calibration = tg_calibration_begin(index);
+		MemoryContextSwitchTo(old);
+	}
+	if (tg_calibration_run(*calibration, index, must_pause))
+		return TG_CLUSTER_DONE;
+	return in_the_way ? TG_CLUSTER_GIVEN_UP : TG_CLUSTER_PAUSED;
+}
+
+/*
+ * Find out what is due.
+ */
+static void
+begin_job(Job *job, Relation index)
+{
+	TgMetaPage	meta = tg_meta_read(index);
+	const TgLayout *layout = &tg_index_get(index)->layout;
+
+	job->begun = true;
+	if (meta.dims == 0)
+		return;
+	job->cluster = clustering_is_due(&meta, count_slots(index, layout));
+	job->calibrate = tg_calibration_is_due(index, &meta);
+}
+
+/*
+ * Work on the index for a while, with the rights of its owner; returns how the
+ * job stands then.
+ */
+static TgClusterState
+work(Job *job, Relation index)
+{
+	TgClusterState state = TG_CLUSTER_DONE;
 	Oid			user;
 	int			security;
 
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(index->rd_rel->relowner,
 						   security | SECURITY_RESTRICTED_OPERATION);
-	if (run->end == 0)
-		tg_cluster_begin(run, index, false);
 	batch_start = last_check = GetCurrentTimestamp();
-	if (tg_cluster_pages(run, index, must_pause))
-		state = TG_CLUSTER_DONE;
-	else if (in_the_way)
-		state = TG_CLUSTER_GIVEN_UP;
-	tg_cluster_note(run, index, state);
+	if (!job->begun)
+		begin_job(job, index);
+	if (job->cluster)
+	{
+		state = cluster(&job->run, index);
+		job->cluster = state == TG_CLUSTER_PAUSED;
+	}
+	else if (job->calibrate)
+	{
+		state = calibrate(&job->calibration, index);
+		job->calibrate = state == TG_CLUSTER_PAUSED;
+	}
+	if (state == TG_CLUSTER_DONE && job->calibrate)
+		state = TG_CLUSTER_PAUSED;
 	SetUserIdAndSecContext(user, security);
 	return state;
 }
@@ -252,10 +344,12 @@ set_defaults(void)
  * Set what pg_stat_activity shows.
  */
 static void
-report_activity(Relation index)
+report_activity(const Job *job, Relation index)
 {
 	char	   *schema = get_namespace_name(RelationGetNamespace(index));
-	char	   *text = psprintf("clustering neighbour lists of index %s.%s",
+	char	   *text = psprintf("%s index %s.%s",
+								job->begun && !job->cluster ?
+								"calibrating" : "clustering neighbour lists of",
 								schema ? schema : "?",
 								RelationGetRelationName(index));
 
@@ -268,7 +362,7 @@ report_activity(Relation index)
 void
 togg_clustering_worker(Datum arg)
 {
-	TgClusterRun run = {0};
+	Job			job = {0};
 	TgClusterState state;
 	Oid			database;
 
@@ -302,8 +396,8 @@ togg_clustering_worker(Datum arg)
 			CommitTransactionCommand();
 			break;
 		}
-		report_activity(index);
-		state = work(&run, index);
+		report_activity(&job, index);
+		state = work(&job, index);
 		relation_close(index, ShareUpdateExclusiveLock);
 		CommitTransactionCommand();
 		pgstat_report_stat(false);

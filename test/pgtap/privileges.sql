@@ -1,6 +1,6 @@
 -- Who may do what.
 BEGIN;
-SELECT plan(27);
+SELECT plan(41);
 
 CREATE ROLE togg_user;
 CREATE ROLE togg_other;
@@ -15,7 +15,7 @@ SELECT is_empty(
 	$$ SELECT p.oid::regprocedure FROM pg_proc p
 	   WHERE (proname IN ('l2_distance', 'inner_product', 'negative_inner_product', 'cosine_distance',
 						  'l1_distance', 'l2_normalize', 'vector_norm', 'vector_dims', 'togg_last_scan',
-						  'togg_index_info')) AND
+						  'togg_index_info', 'togg_recall', 'togg_calibration')) AND
 			 NOT has_function_privilege('togg_user', p.oid, 'EXECUTE') $$,
 	'functions are for everybody');
 SELECT lives_ok(by('togg_user', 'CREATE TABLE togg_user.items (id int, v real[])'), 'an ordinary user makes a table');
@@ -59,6 +59,43 @@ SELECT lives_ok(by('togg_user', 'SELECT togg_cluster(''togg_user.items_v'')'), '
 SELECT throws_ok(by('togg_other', 'SELECT togg_cluster(''togg_user.items_v'')'), '42501',
 	'must be owner of index items_v', 'nobody else does');
 SELECT lives_ok('SELECT togg_cluster(''togg_user.items_v'')', 'but superusers');
+
+-- and so does calibrating it
+SELECT lives_ok(by('togg_user', 'SELECT togg_calibrate(''togg_user.items_v'')'), 'an owner calibrates an index');
+SELECT throws_ok(by('togg_other', 'SELECT togg_calibrate(''togg_user.items_v'')'), '42501',
+	'must be owner of index items_v', 'nobody else does');
+
+SELECT throws_ok(by('togg_other', 'SELECT togg_tune(''togg_user.items_v'')'), '42501',
+	'must be owner of index items_v', 'nor does anybody tune it');
+
+-- Measuring recall reads the table: who may read all of it may
+SELECT lives_ok(by('togg_user', 'SELECT * FROM togg_recall(''togg_user.items_v'')'), 'an owner measures recall');
+SELECT throws_ok(by('togg_other', 'SELECT * FROM togg_recall(''togg_user.items_v'')'), '42501',
+	'permission denied for table items', 'who may not read the table does not');
+GRANT SELECT (v) ON togg_user.items TO togg_other;
+SELECT throws_ok(by('togg_other', 'SELECT * FROM togg_recall(''togg_user.items_v'')'), '42501',
+	'permission denied for table items', 'nor who may read some columns');
+GRANT SELECT ON togg_user.items TO togg_other;
+SELECT lives_ok(by('togg_other', 'SELECT * FROM togg_recall(''togg_user.items_v'')'), 'who may read it does');
+ALTER TABLE togg_user.items ENABLE ROW LEVEL SECURITY;
+SELECT throws_ok(by('togg_other', 'SELECT * FROM togg_recall(''togg_user.items_v'')'), '42501',
+	'togg_recall() reads rows that row-level security hides', 'unless policies hide rows');
+SELECT lives_ok(by('togg_user', 'SELECT * FROM togg_recall(''togg_user.items_v'')'), 'which they do not from the owner');
+ALTER TABLE togg_user.items DISABLE ROW LEVEL SECURITY;
+
+-- Its queries run as who asks, functions of the index as the owner
+CREATE TABLE secret AS SELECT ARRAY[1, 2]::real[] AS v;
+SELECT throws_ok(by('togg_other', 'SELECT * FROM togg_recall(''togg_user.items_v'', queries => ''SELECT v FROM secret'')'),
+	'42501', 'permission denied for table secret', 'queries have the rights of the caller');
+CREATE FUNCTION as_owner(v real[]) RETURNS real[] LANGUAGE plpgsql IMMUTABLE AS
+$$ BEGIN ASSERT current_user = 'togg_user', current_user; RETURN v; END $$;
+CREATE INDEX items_as ON togg_user.items USING togg (as_owner(v));
+SELECT lives_ok('SELECT * FROM togg_recall(''togg_user.items_as'')', 'functions of the index those of the owner');
+SELECT is(current_user::text, session_user::text, 'and nobody keeps them');
+SELECT throws_ok('SELECT * FROM togg_recall(''togg_user.items_as'', queries => ''SELECT NULL'')', '42804', NULL, 'an error ends it');
+SELECT is(current_user::text, session_user::text, 'and leaves the user as he was');
+DROP INDEX togg_user.items_as;
+REVOKE SELECT ON togg_user.items FROM togg_other;
 
 -- Settings
 SELECT lives_ok(by('togg_user', 'SET LOCAL togg.ef_search = 200'), 'everybody may set togg.ef_search');

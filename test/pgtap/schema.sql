@@ -1,6 +1,6 @@
 -- What CREATE EXTENSION makes, no more and no less.
 BEGIN;
-SELECT plan(62);
+SELECT plan(74);
 
 -- Functions
 CREATE FUNCTION function_like(name text, args text[], result text, volatility text, parallel "char")
@@ -23,6 +23,10 @@ SELECT function_like('togg_index_info', '{regclass}', 'record', 'volatile', 'r')
 SELECT function_like('togg_last_scan', '{}', 'record', 'volatile', 'r');
 SELECT function_like('togg_check', '{regclass,boolean}', 'setof record', 'volatile', 'r');
 SELECT function_like('togg_cluster', '{regclass}', 'bigint', 'volatile', 'u');
+SELECT function_like('togg_recall', '{regclass,integer,integer,text,integer[]}', 'setof record', 'volatile', 'r');
+SELECT function_like('togg_tune', '{regclass,"double precision[]",integer,text,interval,bigint}', 'setof record', 'volatile', 'u');
+SELECT function_like('togg_calibrate', '{regclass}', 'void', 'volatile', 'u');
+SELECT function_like('togg_calibration', '{regclass}', 'setof record', 'volatile', 'r');
 SELECT function_like('togg_estimate_build_memory', '{bigint,integer,text[]}', 'bigint', 'stable', 's');
 SELECT function_returns('togg_handler', ARRAY['internal'], 'index_am_handler');
 
@@ -38,7 +42,7 @@ SELECT set_eq(
 		  'l1_distance', 'l2_normalize', 'vector_norm', 'vector_dims', 'togg_handler',
 		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops', 'togg_array_l1_ops',
 		  'togg_index_info', 'togg_last_scan', 'togg_check', 'togg_cluster',
-		  'togg_estimate_build_memory',
+		  'togg_estimate_build_memory', 'togg_recall', 'togg_calibrate', 'togg_calibration', 'togg_tune',
 		  'togg_l2_within', 'togg_ip_within', 'togg_cosine_within', 'togg_l1_within'],
 	'no other function');
 SELECT is_empty(
@@ -47,7 +51,7 @@ SELECT is_empty(
 	'no function runs with the rights of its owner');
 SELECT is_empty(
 	$$ SELECT oid::regprocedure FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc'
-	   WHERE NOT proisstrict AND pronargs > 0 AND proname <> 'togg_handler' $$,
+	   WHERE NOT proisstrict AND pronargs > 0 AND proname NOT IN ('togg_handler', 'togg_recall', 'togg_tune') $$,
 	'functions of arguments are strict');
 
 -- Operators

@@ -5,7 +5,7 @@ SELECT plan(31);
 
 SELECT set_eq(
 	$$ SELECT name FROM pg_settings WHERE name LIKE 'togg.%' $$,
-	ARRAY['togg.ef_search', 'togg.routing', 'togg.simd', 'togg.stage1_width',
+	ARRAY['togg.ef_search', 'togg.routing', 'togg.simd', 'togg.stage1_width', 'togg.target_recall',
 		  'togg.clustering_workers'],
 	'settings');
 SELECT is_empty(

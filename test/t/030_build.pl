@@ -9,9 +9,9 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
-use File::Temp;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time usleep);
 use ToggTest;
 
 my $node = new_node('main', conf => <<'CONF');
@@ -191,7 +191,6 @@ for my $command (
 # Within less memory.
 #
 
-my ($whole) = recall($node, 'words', 'words_asked', '<=>');
 for my $workers (0, 2)
 {
 	my $name = 'an eighth of the memory by ' . ($workers + 1);
@@ -225,33 +224,41 @@ SQL
 }
 
 #
-# A worker is terminated.
+# A worker is terminated, or the command cancelled.
 #
 
-for my $phase ('loading tuples', 'building graph', 'writing pages')
-{
-	my $slow = $phase eq 'loading tuples';
-
-	$node->safe_psql('postgres', <<'SQL') if $slow;
+$node->safe_psql('postgres', <<'SQL');
 CREATE FUNCTION slowly(embedding real[]) RETURNS real[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
 	PERFORM pg_sleep(0.001);
 	RETURN embedding;
 END $$;
+ALTER TABLE words SET (parallel_workers = 2);
 SQL
-	my $program = start_sql($node,
-		'CREATE INDEX killed_idx ON words USING togg (' .
-		($slow ? '(slowly(embedding))' : 'embedding') . ')');
+my %stop = (
+	'terminated worker' => 'pg_terminate_backend(worker.pid)',
+	'cancelled command' => 'pg_cancel_backend(build.pid)');
+for my $phase ('loading tuples', 'building graph', 'writing pages',
+	'inserting tuples')
+{
+	for my $how (sort keys %stop)
+	{
+		my $name = "$how while $phase";
+		my $what = $phase eq 'loading tuples' ? '(slowly(embedding))' : 'embedding';
+		my $memory = $phase eq 'inserting tuples' ? '1MB' : '256MB';
+		my $program = start_sql($node,
+			"SET maintenance_work_mem = '$memory';
+			 CREATE INDEX stopped_idx ON words USING togg ($what)");
 
-	$node->safe_psql('postgres', <<"SQL");
+		$node->safe_psql('postgres', <<"SQL");
 DO \$\$
 DECLARE
 	until timestamptz := clock_timestamp() + '20 s';
 BEGIN
 	WHILE clock_timestamp() < until LOOP
 		PERFORM pg_stat_clear_snapshot();
-		PERFORM pg_terminate_backend(worker.pid)
+		PERFORM $stop{$how}
 			FROM pg_stat_progress_create_index AS build
 			JOIN pg_stat_activity AS worker ON worker.leader_pid = build.pid
 			WHERE phase = 'building index: $phase';
@@ -260,13 +267,50 @@ BEGIN
 	END LOOP;
 END \$\$;
 SQL
-	finish_program($program);
-	like($program->{err}, qr/terminating background worker|parallel worker/,
-		"$phase: a worker's end is the build's");
-	is( $node->safe_psql('postgres', <<'SQL'), '0|0', "$phase: nothing is left");
-SELECT (SELECT count(*) FROM pg_class WHERE relname = 'killed_idx'),
-	   (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker');
+		my $start = time;
+		finish_program($program);
+		like($program->{err},
+			qr/terminating background worker|parallel worker|canceling statement/,
+			"$name: the build ends");
+		cmp_ok(time - $start, '<=', 3, "$name: at once");
+		is($node->safe_psql('postgres',
+				q{SELECT count(*) FROM pg_class WHERE relname = 'stopped_idx'}),
+			0, "$name: nothing is left");
+		ok($node->poll_query_until('postgres', <<'SQL'), "$name: nobody is left");
+SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'parallel worker';
 SQL
+	}
+}
+
+#
+# CREATE INDEX CONCURRENTLY and REINDEX while others write.
+#
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE busy (id int PRIMARY KEY, embedding real[]) WITH (parallel_workers = 2);
+SQL
+add_vectors($node, 'busy', 16, 1, 5000);
+for my $command ('CREATE INDEX CONCURRENTLY busy_idx ON busy USING togg (embedding)',
+	'REINDEX INDEX CONCURRENTLY busy_idx')
+{
+	my $writers = start_pgbench($node, '-c 3 -T 8', <<'INSERT', <<'UPDATE', <<'DELETE');
+\set id random(5001, 1000000000)
+INSERT INTO busy VALUES (:id, clustered(16, :id % 20)) ON CONFLICT DO NOTHING;
+INSERT
+\set id random(1, 5000)
+UPDATE busy SET embedding = clustered(16, :id % 20) WHERE id = :id;
+UPDATE
+\set id random(1, 5000)
+DELETE FROM busy WHERE id = :id;
+DELETE
+
+	usleep(500_000);
+	$node->safe_psql('postgres', $command);
+	ok(finish_program($writers), "$command: others write meanwhile")
+	  or diag($writers->{err});
+	is_sound($node, 'busy_idx', $command);
+	is_complete($node, 'busy', '<->',
+		'{' . join(',', (0.5) x 16) . '}', $command);
 }
 
 #
@@ -288,12 +332,15 @@ SKIP:
 		$node->_update_pid(1);
 		$said = build('words', '<=>');
 		is(builders($said), 3, "/dev/shm of $size: workers take part");
-		like($said, qr/NOTICE/, "/dev/shm of $size: it says so");
+		like($said, qr/NOTICE:.* shared memory/, "/dev/shm of $size: it says so");
 		note($said);
 		unlike($said, qr/ERROR|WARNING/, "/dev/shm of $size: no failure");
 		recalls_well($node, 'words', 'words_asked', '<=>', 0.95, "/dev/shm of $size");
 		is_sound($node, 'words_idx', "/dev/shm of $size");
 		is(info('words_idx', 'rows'), 15000, "/dev/shm of $size: all rows");
+		build('words', '<#>');
+		recalls_well($node, 'words', 'words_asked', '<#>', 0.95,
+			"/dev/shm of $size, by inner product");
 	}
 }
 
