@@ -28,7 +28,7 @@ VACUUM ANALYZE items;
 SQL
 
 # Plan and heap fetches of a query, and how its rows differ from a sort's.
-sub explain
+sub explained
 {
 	my ($columns, $tail) = @_;
 
@@ -51,16 +51,16 @@ SELECT array_agg($columns\::text ORDER BY d, id), count(*) FROM (
 SQL
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	like(explain('id, tag, embedding', ''), qr/Index Only Scan/, "$name: the scan is index-only");
+	like(explained('id, tag, embedding', ''), qr/Index Only Scan/, "$name: the scan is index-only");
 	is($only, $by_sort, "$name: $columns as by a sequential scan");
 	return;
 }
 
-my $plan = explain('id', 'LIMIT 10');
+my $plan = explained('id', 'LIMIT 10');
 like($plan, qr/Index Only Scan/, 'INCLUDE (id) lets SELECT id be index-only');
 like($plan, qr/Heap Fetches: 0/, 'the table is not read');
-unlike(explain('note', 'LIMIT 10'), qr/Index Only Scan/, 'not of a column that is kept as a hash');
-unlike(explain('id', ", embedding <-> '$other' LIMIT 10"), qr/Index Only Scan/, 'nor by several distances');
+unlike(explained('note', 'LIMIT 10'), qr/Index Only Scan/, 'not of a column that is kept as a hash');
+unlike(explained('id', ", embedding <-> '$other' LIMIT 10"), qr/Index Only Scan/, 'nor by several distances');
 same_rows('id', 'built');
 same_rows('tag', 'built');
 same_rows('embedding', 'built');
