@@ -51,13 +51,14 @@ struct TgIndexOnly
 bool
 tg_amcanreturn(Relation index, int attno)
 {
-	const TgOpclass *opclass = tg_opclass_get(index);
-
 	if (RecoveryInProgress() || RelationGetNumberOfAttributes(index) == 1)
 		return false;
 	if (attno > 1)
 		return TupleDescAttr(RelationGetDescr(index), attno - 1)->attlen > 0;
-	return opclass->value != NULL &&
+
+	/* That of a partitioned table, which the planner asks as well, is empty. */
+	return RELKIND_HAS_STORAGE(index->rd_rel->relkind) &&
+		tg_opclass_get(index)->value != NULL &&
 		tg_index_get(index)->meta.storage == TG_STORAGE_FLOAT;
 }
 

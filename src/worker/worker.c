@@ -188,6 +188,8 @@ must_pause(Relation index)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	/* A snapshot of the catalogs would keep VACUUM from what has died since. */
+	InvalidateCatalogSnapshot();
 	if (!TimestampDifferenceExceeds(last_check, now, PAUSE_CHECK_MS))
 		return false;
 	last_check = now;
