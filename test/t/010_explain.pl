@@ -62,8 +62,8 @@ like(
 	qr/^Index Scan using data_pkey(?!.*Graph Search)/s,
 	'nothing of the scan of another index');
 
-like(explained('ANALYZE', "$query LIMIT 200"),
-	qr/$counts widenings=[12]$/m, 'a scan that goes on is seen');
+like(explained('ANALYZE', "$query LIMIT 150"),
+	qr/$counts widenings=[1-9]/, 'a scan that goes on is seen');
 like(explained('ANALYZE', $query),
 	qr/$counts widenings=\d+ sweeps=1$/m, 'and one that reads the whole index');
 

@@ -337,6 +337,9 @@ sub restart_killed
 	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
 	{
 		return if $node->start(fail_ok => 1);
+
+		# It takes the dead server's file for its own.
+		$node->{_pid} = undef;
 		usleep(100_000);
 	}
 	BAIL_OUT('the server does not start again');
