@@ -17,5 +17,5 @@ set ylabel "queries per second"
 set logscale y
 set grid
 set key bottom left
-plot for [curve in curves] rows_of(curve) using 13:14 \
+plot for [curve in curves] rows_of(curve) using 15:16 \
 	with linespoints title legend(curve)

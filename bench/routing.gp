@@ -6,7 +6,7 @@ graphs = "nsg nssg hnsw"
 systems = "togg:routing=greedy togg:routing=guided togg:stage1_width=0 togg"
 titles = "greedy guided published two-stage"
 rows_of(graph, guide, codes, s) = "< awk -F, -v l='" . graph . "+" . guide . "+" . codes . \
-	"' -v s='" . s . "' '$7 == l && $6 == s { print 1 - $13 + 0.0001, $24, $23 }' '" . csv . "'"
+	"' -v s='" . s . "' '$7 == l && $6 == s { print 1 - $15 + 0.0001, $26, $25 }' '" . csv . "'"
 
 set terminal pngcairo noenhanced size 1350, 800
 set output png
