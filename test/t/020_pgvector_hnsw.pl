@@ -113,7 +113,9 @@ CREATE INDEX idx ON tst USING togg (embedding $class);
 SQL
 		run_pgbench($node, '-c 5 -j 2 -t 3', "$type by $op, clients insert",
 			"INSERT INTO tst (embedding) SELECT $value FROM generate_series(1, 100) AS i;");
-		finds($op, $least, $ef, "$type by $op, inserted");
+
+		# Their values are others each time.
+		finds($op, $least - 0.01, $ef, "$type by $op, inserted");
 	}
 }
 
