@@ -98,21 +98,7 @@ for my $case (
 	my ($build, $phase) = @$case;
 	my $program = start_sql($node, $build{$build});
 
-	# The phase is waited for on the server: some are short.
-	my $cancelled = $node->safe_psql('postgres', <<"SQL");
-DO \$\$
-DECLARE
-	until timestamptz := clock_timestamp() + '20 s';
-BEGIN
-	WHILE clock_timestamp() < until LOOP
-		PERFORM pg_stat_clear_snapshot();
-		PERFORM pg_cancel_backend(pid) FROM pg_stat_progress_create_index
-			WHERE phase = 'building index: $phase';
-		EXIT WHEN FOUND;
-		PERFORM pg_sleep(0.001);
-	END LOOP;
-END \$\$;
-SQL
+	at_phase($node, $phase, 'pg_cancel_backend(build.pid)');
 	my $start = time;
 	finish_program($program);
 	like($program->{err}, qr/canceling statement due to user request/,

@@ -251,22 +251,7 @@ for my $phase ('loading tuples', 'building graph', 'writing pages',
 			"SET maintenance_work_mem = '$memory';
 			 CREATE INDEX stopped_idx ON words USING togg ($what)");
 
-		$node->safe_psql('postgres', <<"SQL");
-DO \$\$
-DECLARE
-	until timestamptz := clock_timestamp() + '20 s';
-BEGIN
-	WHILE clock_timestamp() < until LOOP
-		PERFORM pg_stat_clear_snapshot();
-		PERFORM $stop{$how}
-			FROM pg_stat_progress_create_index AS build
-			JOIN pg_stat_activity AS worker ON worker.leader_pid = build.pid
-			WHERE phase = 'building index: $phase';
-		EXIT WHEN FOUND;
-		PERFORM pg_sleep(0.001);
-	END LOOP;
-END \$\$;
-SQL
+		at_phase($node, $phase, $stop{$how});
 		my $start = time;
 		finish_program($program);
 		like($program->{err},

@@ -25,7 +25,7 @@ our @EXPORT = qw(
   vertices_in
   server_pids restart_killed
   build_variant use_variant sanitize
-  start_pgbench finish_program start_sql run_pgbench
+  start_pgbench finish_program start_sql run_pgbench at_phase
 );
 
 my $top = dirname(__FILE__) . '/../..';
@@ -446,6 +446,31 @@ sub start_sql
 
 	return start_program('psql', '-XqAt', '-v', 'ON_ERROR_STOP=1',
 		'-d', $node->connstr('postgres'), '-c', $sql);
+}
+
+# Wait until an index is being built and in this phase, and then do something to
+# the process, build.pid, or to one that helps it, worker.pid.  That is waited for
+# on the server, since some phases are short.
+sub at_phase
+{
+	my ($node, $phase, $act) = @_;
+
+	$node->safe_psql('postgres', <<"SQL");
+DO \$\$
+DECLARE
+	until timestamptz := clock_timestamp() + '20 s';
+BEGIN
+	WHILE clock_timestamp() < until LOOP
+		PERFORM pg_stat_clear_snapshot();
+		PERFORM FROM pg_stat_progress_create_index AS build
+			LEFT JOIN pg_stat_activity AS worker ON worker.leader_pid = build.pid
+			WHERE CASE WHEN phase = 'building index: $phase' THEN $act END;
+		EXIT WHEN FOUND;
+		PERFORM pg_sleep(0.001);
+	END LOOP;
+END \$\$;
+SQL
+	return;
 }
 
 1;
