@@ -48,6 +48,7 @@
 #include "am/filter.h"
 #include "am/index_only.h"
 #include "am/stats.h"
+#include "stat/stat.h"
 
 /* A scan ends at a radius if it returned no more than this share of a pool. */
 #define RADIUS_SHARE(size)	(((size) + 3) / 4)
@@ -301,6 +302,8 @@ end_query(IndexScanDesc scan)
 	if (state->only)
 		tg_index_only_release(state->only);
 	tg_last_scan = query_stats(state);
+	if (!state->forced)
+		tg_stat_count_scan(scan->indexRelation, &tg_last_scan);
 	state->past = tg_scan_stats(scan);
 	if (state->sort)
 	{

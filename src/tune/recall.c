@@ -44,9 +44,11 @@
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "am/stats.h"
+#include "stat/stat.h"
 #include "tune/nearest.h"
 
 PG_FUNCTION_INFO_V1(togg_recall);
@@ -447,6 +449,25 @@ put_result(Measurement *m, ReturnSetInfo *set, int ef, const Outcome *result)
 	tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
 }
 
+/*
+ * What the settings in force came to is for the view togg_stat.
+ */
+static void
+note_sample(Measurement *m, double target, const Outcome *result)
+{
+	TgStatSample sample = {
+		.taken = GetCurrentTimestamp(),
+		.k = m->k,
+		.asked = m->n,
+		.target = target
+	};
+
+	if (result->wanted == 0)
+		return;
+	sample.recall = (double) result->found / result->wanted;
+	tg_stat_note_sample(m->index, &sample);
+}
+
 /* ---------- the function ---------- */
 
 static void
@@ -572,6 +593,8 @@ togg_recall(PG_FUNCTION_ARGS)
 				settings.recall = 0;
 			}
 			result = ask_all(&m, &settings);
+			if (nef == 0)
+				note_sample(&m, settings.recall, &result);
 			put_result(&m, set, settings.ef, &result);
 		}
 	}
