@@ -554,6 +554,50 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION togg_tune(regclass, double precision[], integer, text, interval, bigint) IS
 'learn the fastest search options of a togg index, and set them';
 
+-- Learn by which options an index of a column should be built: on a sample of
+-- the table, by building indexes and asking them.  One row for each that was
+-- built, the recommended one first, then by speed: the command that makes it;
+-- whether it is recommended; options that are not defaults; seconds that the
+-- build took, and bytes, both of the sample; how many times as fast as default
+-- options it answers at equal recall, on the average of the recalls; the same on
+-- queries held out, for the best alone.
+--
+-- opclass: NULL for the default one.  sample: rows, 1,000 to 1,000,000.  budget:
+-- of time, which building the first and the last may exceed.  max_seconds,
+-- max_bytes: what is recommended takes no more than so many times what default
+-- options take, at least 1.  With a seed, the same result each time: a measure
+-- of work stands for the time of queries, that of builds is not looked at, and
+-- budget is of no meaning.  recalls, k: as in togg_tune().
+--
+-- Works in a table of its own in the schema of "table", which is gone
+-- afterwards, within maintenance_work_mem.  Errors: no right to SELECT the column
+-- or to create in the schema; row-level security; on a standby or in a read-only
+-- transaction; fewer than 1,000 vectors.
+CREATE FUNCTION togg_tune_build(
+	"table" regclass,
+	"column" name,
+	opclass text DEFAULT NULL,
+	sample integer DEFAULT 50000,
+	budget interval DEFAULT '10 min',
+	recalls double precision[] DEFAULT '{0.9,0.95,0.99}',
+	k integer DEFAULT 10,
+	max_seconds double precision DEFAULT 2,
+	max_bytes double precision DEFAULT 1.5,
+	seed bigint DEFAULT NULL)
+RETURNS TABLE (
+	command text,
+	recommended boolean,
+	options text,
+	build_seconds double precision,
+	bytes bigint,
+	speed double precision,
+	speed_held_out double precision)
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION togg_tune_build(regclass, name, text, integer, interval, double precision[], integer, double precision, double precision, bigint) IS
+'learn the fastest options for building a togg index';
+
 -- What is counted of each index, by all sessions: see togg_stat, which names the
 -- columns.
 CREATE FUNCTION togg_stat_get(

@@ -97,6 +97,18 @@ typedef struct Outcome
 	TgScanStats stats;
 } Outcome;
 
+void
+tg_check_policies(Oid heap, const char *function)
+{
+	if (check_enable_rls(heap, InvalidOid, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("%s reads rows that row-level security hides", function),
+				 errdetail("Row-level security is active for you on table \"%s\".",
+						   get_rel_name(heap)),
+				 errhint("Ask as the table's owner, or as a role with BYPASSRLS.")));
+}
+
 /*
  * Raise an error unless the user may read all of the table.
  */
@@ -107,13 +119,7 @@ check_may_read(Oid heap)
 
 	if (allowed != ACLCHECK_OK)
 		aclcheck_error(allowed, OBJECT_TABLE, get_rel_name(heap));
-	if (check_enable_rls(heap, InvalidOid, true) == RLS_ENABLED)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("togg_recall() reads rows that row-level security hides"),
-				 errdetail("Row-level security is active for you on table \"%s\".",
-						   get_rel_name(heap)),
-				 errhint("Ask as the table's owner, or as a role with BYPASSRLS.")));
+	tg_check_policies(heap, "togg_recall()");
 }
 
 /*
