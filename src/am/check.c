@@ -545,6 +545,8 @@ togg_check(PG_FUNCTION_ARGS)
 	check.snapshot = RegisterSnapshot(GetLatestSnapshot());
 	tg_columns_open(&check.columns, check.index);
 	check.choice.skip_killed = !TransactionStartedDuringRecovery();
+	check.choice.pass = tg_check_note_row;
+	check.choice.arg = &check;
 
 	/* The index's functions and predicate are its owner's, as is the danger. */
 	GetUserIdAndSecContext(&user, &security);

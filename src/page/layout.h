@@ -243,6 +243,8 @@ typedef struct TgMetaPage
 	int64		calibrate_time; /* TimestampTz; 0: never */
 	int32		calibrated_width;	/* the options in force then */
 	int32		calibrated_growth;
+
+	uint32		exact;			/* does its storage lose nothing, mostly? 1: yes */
 } TgMetaPage;
 
 #define TgPageGetMeta(page)		((TgMetaPage *) PageGetContents(page))
