@@ -9,7 +9,8 @@
  * src/README.md.
  *
  * Rows that the index does not keep all of are made from the table's: those
- * whose vector was rounded or has no distance, and those in a chain.
+ * whose vector was rounded or has no distance, those that a value was left out of,
+ * and those in a chain.
  *
  *-------------------------------------------------------------------------
  */
