@@ -31,6 +31,7 @@
 #include "utils/pg_rusage.h"
 #include "utils/wait_event.h"
 
+#include "stat/stat.h"
 #include "tune/tune.h"
 #include "worker/worker.h"
 
@@ -388,6 +389,8 @@ tg_ambuild(Relation heap, Relation index, IndexInfo *info)
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE,
 								 TG_PHASE_CALIBRATE);
 	tg_calibrate(index);
+	if (index->rd_createSubid != InvalidSubTransactionId)
+		tg_stat_note_new(index);
 	return result;
 }
 
