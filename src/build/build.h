@@ -129,6 +129,7 @@ typedef struct TgLayer
 	uint32		n;
 	uint64		first_slot;
 	float	   *rotated;		/* [n][inner_dims] */
+	int8	   *coarse;			/* coarse copies of these; NULL if none */
 	TgConstructed graph;
 	uint32	   *order;			/* [n], in which they are written */
 	TgVertexId *ids;			/* [n] */
@@ -174,6 +175,7 @@ typedef struct TgBuildShared
 	uint64		nslots;
 	TgMetaPage	meta;
 	float		far_off;		/* squared distance from the middle */
+	float		coarse_step;	/* see graph/coarse.h */
 	TgStored	root;
 	TgPiece		vertices;		/* see TgBuild */
 	TgPiece		centre;
@@ -217,6 +219,7 @@ typedef struct TgBuild
 	double	   *sums;			/* [members][inner_dims + 1]: of inner
 								 * vectors not far off, and their number */
 	float	   *middle;			/* [inner_dims], about there */
+	float	   *middle_rotated; /* [inner_dims] */
 	float	   *ranges;			/* [inner_dims], for a k-d guide alone */
 	char	   *root_bytes;		/* the root's stored vector */
 

@@ -4,7 +4,7 @@
  *	  The second step of a build: inner vectors, and the graph on them.
  *
  * The graph is made on rotated inner vectors, whose distances are those of the
- * vectors themselves (src/graph/construct.c).
+ * vectors themselves, and on coarse copies of them (src/graph/construct.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -73,6 +73,13 @@ map_layer(TgBuild *build, const TgIndex *info, int number, uint32 n,
 		layer->below = (uint32 *) bytes;
 		bytes += sizeof(uint32) * (Size) n;
 	}
+	layer->coarse = NULL;
+	if (inner_dims >= TG_COARSE_LEAST_DIMS)
+	{
+		/* At the start of a cache line, wherever the memory begins. */
+		layer->coarse = (int8 *) TYPEALIGN(TG_BYTES_ALIGN, bytes);
+		bytes += tg_coarse_stride(inner_dims) * n + TG_BYTES_ALIGN;
+	}
 	return bytes - memory;
 }
 
@@ -124,6 +131,50 @@ median(float *values, int n)
 	return values[n / 2];
 }
 
+/* Coarse copies of a layer's vertices, if there are any. */
+static bool
+coarse_of(const TgBuild *build, const TgLayer *layer, TgCoarse *coarse)
+{
+	coarse->dims = build->info->geometry.inner_dims;
+	coarse->stride = tg_coarse_stride(coarse->dims);
+	coarse->step = build->shared->coarse_step;
+	coarse->centre = build->middle_rotated;
+	coarse->copies = layer->coarse;
+	return layer->coarse && coarse->step > 0.0f;
+}
+
+/*
+ * The step of coarse copies, from the inner vectors of a sample that are not
+ * far off the middle.
+ */
+static float
+choose_coarse_step(TgBuild *build, const float *sample, int nsample)
+{
+	const TgIndex *info = build->info;
+	int			inner_dims = info->geometry.inner_dims;
+	float	   *rotated = tg_alloc(sizeof(float) * inner_dims *
+								   Max((Size) nsample, 1));
+	int			n = 0;
+	float		step;
+
+	for (int i = 0; i < nsample; i++)
+	{
+		const float *inner = sample + (Size) i * inner_dims;
+		float	   *to = rotated + (Size) n * inner_dims;
+
+		if (tg_kernels->l2sq(inner, build->middle, inner_dims) >
+			build->shared->far_off)
+			continue;
+		tg_rotate(&info->rotation, inner, to);
+		for (int j = 0; j < inner_dims; j++)
+			to[j] -= build->middle_rotated[j];
+		n++;
+	}
+	step = tg_coarse_step(rotated, n, inner_dims);
+	pfree(rotated);
+	return step;
+}
+
 /*
  * Where the middle of the data is, by the medians of a sample, and the squared
  * distance from it beyond which a vector is far off.
@@ -158,13 +209,15 @@ find_middle(TgBuild *build)
 		near = median(values, nsample);
 	build->shared->far_off = near > 0.0f ?
 		near * FAR_OFF * FAR_OFF : INFINITY;
+	tg_rotate(&build->info->rotation, build->middle, build->middle_rotated);
+	build->shared->coarse_step = choose_coarse_step(build, sample, nsample);
 	pfree(sample);
 	pfree(values);
 }
 
 /*
- * Inner vectors of all vertices, rotated, and the sum of them that are this
- * member's share and not far off.
+ * Inner vectors of all vertices, rotated, their coarse copies, and the sum of
+ * them that are this member's share and not far off.
  */
 static void
 prepare_vectors(TgBuild *build)
@@ -174,6 +227,8 @@ prepare_vectors(TgBuild *build)
 	uint32		n = build->shared->n;
 	double	   *sum = build->sums + (Size) build->member * (inner_dims + 1);
 	float	   *inner = palloc(sizeof(float) * inner_dims);
+	TgCoarse	coarse;
+	bool		has_coarse = coarse_of(build, &build->layers[0], &coarse);
 	uint64		first;
 
 	memset(sum, 0, sizeof(double) * (inner_dims + 1));
@@ -183,6 +238,8 @@ prepare_vectors(TgBuild *build)
 
 		for (uint32 i = first; i < end; i++)
 		{
+			float	   *rotated;
+
 			embed_vertex(build, i, inner);
 			if (tg_kernels->l2sq(inner, build->middle, inner_dims) <=
 				build->shared->far_off)
@@ -194,8 +251,10 @@ prepare_vectors(TgBuild *build)
 			if (build->inner)
 				memcpy(build->inner + (Size) i * inner_dims, inner,
 					   sizeof(float) * inner_dims);
-			tg_rotate(&info->rotation, inner,
-					  build->layers[0].rotated + (Size) i * inner_dims);
+			rotated = build->layers[0].rotated + (Size) i * inner_dims;
+			tg_rotate(&info->rotation, inner, rotated);
+			if (has_coarse)
+				tg_coarse_put(&coarse, i, rotated);
 		}
 		CHECK_FOR_INTERRUPTS();
 		tg_build_progress(build, end);
@@ -253,6 +312,7 @@ choose_vertices(TgBuild *build, int number)
 	TgLayer    *layer = &build->layers[number];
 	const TgLayer *below = &build->layers[number - 1];
 	int			inner_dims = build->info->geometry.inner_dims;
+	Size		stride = tg_coarse_stride(inner_dims);
 	uint32		n = 0;
 
 	for (uint32 i = 0; i < below->n; i++)
@@ -266,6 +326,9 @@ choose_vertices(TgBuild *build, int number)
 		memcpy(layer->rotated + (Size) n * inner_dims,
 			   below->rotated + (Size) i * inner_dims,
 			   sizeof(float) * inner_dims);
+		if (layer->coarse)
+			memcpy(layer->coarse + n * stride, below->coarse + i * stride,
+				   stride);
 		n++;
 	}
 	Assert(n == layer->n);
@@ -308,12 +371,14 @@ construct_layer(TgBuild *build, int number)
 	TgLayer    *layer = &build->layers[number];
 	const TgIndex *info = build->info;
 	TgConstructParams params = {0};
+	TgCoarse	coarse;
 	TgTeam		team = {0};
 
 	params.dims = info->geometry.inner_dims;
 	params.ef = build->options.ef_construction;
 	params.rule = tg_index_prune_rule(info);
 	params.root = info->root_rotated;
+	params.coarse = coarse_of(build, layer, &coarse) ? &coarse : NULL;
 	params.progress = number == 0 ? report_graph : NULL;
 	params.progress_arg = build;
 	team.leader = tg_build_leader(build);

@@ -246,7 +246,7 @@ centre_size(const TgBuildShared *shared, const TgIndex *info)
 	Size		inner_dims = info->geometry.inner_dims;
 
 	return sizeof(double) * (inner_dims + 1) * shared->members +
-		2 * MAXALIGN(sizeof(float) * inner_dims) + info->layout.vector_size;
+		3 * MAXALIGN(sizeof(float) * inner_dims) + info->layout.vector_size;
 }
 
 static void
@@ -268,6 +268,8 @@ map_pieces(TgBuild *build)
 	build->sums = (double *) bytes;
 	bytes += sizeof(double) * (inner_dims + 1) * shared->members;
 	build->middle = (float *) bytes;
+	bytes += MAXALIGN(sizeof(float) * inner_dims);
+	build->middle_rotated = (float *) bytes;
 	bytes += MAXALIGN(sizeof(float) * inner_dims);
 	build->ranges = (float *) bytes;
 	bytes += MAXALIGN(sizeof(float) * inner_dims);
