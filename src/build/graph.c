@@ -101,12 +101,11 @@ tg_layer_map(TgBuild *build, int number)
 					 tg_piece_address(build, &shared->piece), layer);
 }
 
-/* A vertex's inner vector. */
-static void
-embed_vertex(const TgBuild *build, uint32 vertex, float *inner)
+void
+tg_build_embed(const TgBuild *build, uint32 row, float *inner)
 {
 	const TgGeometry *geometry = &build->info->geometry;
-	const float *vector = tg_row(&build->all, build->rows[vertex]);
+	const float *vector = tg_row(&build->all, row);
 
 	if (geometry->metric == TG_METRIC_COSINE)
 		tg_embed_query(geometry, vector, inner);
@@ -129,6 +128,28 @@ median(float *values, int n)
 {
 	qsort(values, n, sizeof(float), compare_floats);
 	return values[n / 2];
+}
+
+/*
+ * Add an inner vector to a sum, and to the count behind it, unless it is far
+ * off; and the mean of what was added.
+ */
+static void
+add_to_sum(const float *inner, const float *middle, float far_off,
+		   int inner_dims, double *sum)
+{
+	if (!(tg_kernels->l2sq(inner, middle, inner_dims) <= far_off))
+		return;
+	for (int j = 0; j < inner_dims; j++)
+		sum[j] += inner[j];
+	sum[inner_dims] += 1.0;
+}
+
+static void
+mean_of_sum(const double *sum, int inner_dims, float *mean)
+{
+	for (int j = 0; j < inner_dims; j++)
+		mean[j] = (float) (sum[j] / Max(sum[inner_dims], 1.0));
 }
 
 /* Coarse copies of a layer's vertices, if there are any. */
@@ -176,43 +197,82 @@ choose_coarse_step(TgBuild *build, const float *sample, int nsample)
 }
 
 /*
- * Where the middle of the data is, by the medians of a sample, and the squared
- * distance from it beyond which a vector is far off.
+ * Inner vectors of a sample of all rows; *n receives how many.  To be freed.
+ */
+static float *
+take_sample(const TgBuild *build, int *n)
+{
+	int			inner_dims = build->info->geometry.inner_dims;
+	float	   *sample;
+
+	*n = Min(build->all.n, MIDDLE_SAMPLE);
+	sample = tg_alloc(sizeof(float) * inner_dims * Max((Size) *n, 1));
+	for (int i = 0; i < *n; i++)
+		tg_build_embed(build, (uint64) i * build->all.n / *n,
+					   sample + (Size) i * inner_dims);
+	return sample;
+}
+
+/*
+ * Where the middle of the data is, by the medians of a sample.  Returns the
+ * squared distance from it beyond which a vector is far off.
  *
  * Codes are relative to the mean, and lose in precision what it is away from
  * the data: one vector at 1e30 must not carry it off.
  */
-static void
-find_middle(TgBuild *build)
+static float
+find_middle(const float *sample, int nsample, int inner_dims, float *middle)
 {
-	int			inner_dims = build->info->geometry.inner_dims;
-	uint32		n = build->shared->n;
-	int			nsample = Min(n, MIDDLE_SAMPLE);
-	Size		size = sizeof(float) * inner_dims;
-	float	   *sample = tg_alloc(size * Max(nsample, 1));
 	float	   *values = palloc(sizeof(float) * Max(nsample, 1));
 	float		near = 0.0f;
 
-	for (int i = 0; i < nsample; i++)
-		embed_vertex(build, (uint64) i * n / nsample,
-					 sample + (Size) i * inner_dims);
 	for (int j = 0; j < inner_dims; j++)
 	{
 		for (int i = 0; i < nsample; i++)
 			values[i] = sample[(Size) i * inner_dims + j];
-		build->middle[j] = nsample > 0 ? median(values, nsample) : 0.0f;
+		middle[j] = nsample > 0 ? median(values, nsample) : 0.0f;
 	}
 	for (int i = 0; i < nsample; i++)
-		values[i] = tg_kernels->l2sq(sample + (Size) i * inner_dims,
-									 build->middle, inner_dims);
+		values[i] = tg_kernels->l2sq(sample + (Size) i * inner_dims, middle,
+									 inner_dims);
 	if (nsample > 0)
 		near = median(values, nsample);
-	build->shared->far_off = near > 0.0f ?
-		near * FAR_OFF * FAR_OFF : INFINITY;
+	pfree(values);
+	return near > 0.0f ? near * FAR_OFF * FAR_OFF : INFINITY;
+}
+
+void
+tg_build_sample_mean(const TgBuild *build, float *mean)
+{
+	int			inner_dims = build->info->geometry.inner_dims;
+	int			nsample;
+	float	   *sample = take_sample(build, &nsample);
+	double	   *sum = palloc0(sizeof(double) * (inner_dims + 1));
+	float		far_off = find_middle(sample, nsample, inner_dims, mean);
+
+	for (int i = 0; i < nsample; i++)
+		add_to_sum(sample + (Size) i * inner_dims, mean, far_off, inner_dims,
+				   sum);
+	mean_of_sum(sum, inner_dims, mean);
+	pfree(sum);
+	pfree(sample);
+}
+
+/*
+ * The middle of the data, and the step of coarse copies.
+ */
+static void
+survey(TgBuild *build)
+{
+	int			nsample;
+	float	   *sample = take_sample(build, &nsample);
+
+	build->shared->far_off = find_middle(sample, nsample,
+										 build->info->geometry.inner_dims,
+										 build->middle);
 	tg_rotate(&build->info->rotation, build->middle, build->middle_rotated);
 	build->shared->coarse_step = choose_coarse_step(build, sample, nsample);
 	pfree(sample);
-	pfree(values);
 }
 
 /*
@@ -240,14 +300,9 @@ prepare_vectors(TgBuild *build)
 		{
 			float	   *rotated;
 
-			embed_vertex(build, i, inner);
-			if (tg_kernels->l2sq(inner, build->middle, inner_dims) <=
-				build->shared->far_off)
-			{
-				for (int j = 0; j < inner_dims; j++)
-					sum[j] += inner[j];
-				sum[inner_dims] += 1.0;
-			}
+			tg_build_embed(build, build->rows[i], inner);
+			add_to_sum(inner, build->middle, build->shared->far_off, inner_dims,
+					   sum);
 			if (build->inner)
 				memcpy(build->inner + (Size) i * inner_dims, inner,
 					   sizeof(float) * inner_dims);
@@ -279,8 +334,7 @@ choose_root(TgBuild *build)
 	for (int i = 0; i < members; i++)
 		for (int j = 0; j <= inner_dims; j++)
 			sum[j] += build->sums[(Size) i * (inner_dims + 1) + j];
-	for (int j = 0; j < inner_dims; j++)
-		inner[j] = (float) (sum[j] / Max(sum[inner_dims], 1.0));
+	mean_of_sum(sum, inner_dims, inner);
 	shared->root = tg_store_inner(&info->geometry, info->layout.storage, inner,
 								  build->root_bytes);
 	pfree(sum);
@@ -405,7 +459,7 @@ tg_build_graph(TgBuild *build)
 	if (leader)
 	{
 		tg_build_phase(build, TG_PHASE_PREPARE, build->shared->n);
-		find_middle(build);
+		survey(build);
 		tg_build_deal(build);
 	}
 	tg_build_meet(build);
