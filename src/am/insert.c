@@ -152,7 +152,8 @@ choose_neighbours(const TgIndex *info, TgMet *met, int n)
 		candidates[i].vector = met[i].inner;
 	}
 	nchosen = tg_prune(tg_index_prune_rule(info), candidates, n, info->layout.degree,
-					   info->layout.degree / 2, info->geometry.inner_dims);
+					   info->layout.degree / 2, info->geometry.inner_dims,
+					   NULL);
 	for (int i = 0; i < nchosen; i++)
 		met[i] = all[candidates[i].id];
 	pfree(candidates);

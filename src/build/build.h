@@ -129,6 +129,7 @@ typedef struct TgLayer
 	uint32		n;
 	uint64		first_slot;
 	float	   *rotated;		/* [n][inner_dims] */
+	int8	   *coarse;			/* coarse copies of these; NULL if none */
 	TgConstructed graph;
 	uint32	   *order;			/* [n], in which they are written */
 	TgVertexId *ids;			/* [n] */
@@ -174,6 +175,7 @@ typedef struct TgBuildShared
 	uint64		nslots;
 	TgMetaPage	meta;
 	float		far_off;		/* squared distance from the middle */
+	float		coarse_step;	/* see graph/coarse.h */
 	TgStored	root;
 	TgPiece		vertices;		/* see TgBuild */
 	TgPiece		centre;
@@ -217,6 +219,7 @@ typedef struct TgBuild
 	double	   *sums;			/* [members][inner_dims + 1]: of inner
 								 * vectors not far off, and their number */
 	float	   *middle;			/* [inner_dims], about there */
+	float	   *middle_rotated; /* [inner_dims] */
 	float	   *ranges;			/* [inner_dims], for a k-d guide alone */
 	char	   *root_bytes;		/* the root's stored vector */
 
@@ -303,6 +306,14 @@ extern void tg_load_end(TgBuild *build);
 extern void tg_merge(TgBuild *build);
 extern void tg_merge_attach(TgBuild *build);
 
+/* ---------- codes.c ---------- */
+
+/*
+ * Do codes tell near from far, for vectors like those that were loaded?  Looks
+ * at the inner vectors.
+ */
+extern bool tg_build_codes_tell(TgBuild *build);
+
 /* ---------- graph.c ---------- */
 
 /* Is the vertex on this layer, which is above 0? */
@@ -311,6 +322,12 @@ extern bool tg_build_rises(const TgIndex *info, uint32 vertex, int layer);
 /* Size of, and the arrays in, a layer's piece. */
 extern Size tg_layer_size(const TgIndex *info, int number, uint32 n);
 extern void tg_layer_map(TgBuild *build, int number);
+
+/* A row's inner vector. */
+extern void tg_build_embed(const TgBuild *build, uint32 row, float *inner);
+
+/* Where the root will be, about: mean[inner_dims]. */
+extern void tg_build_sample_mean(const TgBuild *build, float *mean);
 
 /* Build all layers of the graph, and say in which order they are written. */
 extern void tg_build_graph(TgBuild *build);

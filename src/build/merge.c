@@ -166,6 +166,18 @@ choose_format(TgBuild *build)
 	shared->meta.max_norm = (float) max_norm;
 	tg_meta_set_dims(&shared->meta, &build->options, build->all.dims,
 					 half_exact, half_in_range);
+	build->info = tg_index_create(&shared->meta);
+
+	/* Where codes do not tell neighbours apart, nor would rounded vectors. */
+	if (build->options.bits == TG_BITS_AUTO && !tg_build_codes_tell(build))
+	{
+		TgOptions	options = build->options;
+
+		options.bits = 0;
+		tg_meta_set_dims(&shared->meta, &options, build->all.dims, half_exact,
+						 half_exact);
+		build->info = tg_index_create(&shared->meta);
+	}
 }
 
 /*
@@ -246,7 +258,7 @@ centre_size(const TgBuildShared *shared, const TgIndex *info)
 	Size		inner_dims = info->geometry.inner_dims;
 
 	return sizeof(double) * (inner_dims + 1) * shared->members +
-		2 * MAXALIGN(sizeof(float) * inner_dims) + info->layout.vector_size;
+		3 * MAXALIGN(sizeof(float) * inner_dims) + info->layout.vector_size;
 }
 
 static void
@@ -268,6 +280,8 @@ map_pieces(TgBuild *build)
 	build->sums = (double *) bytes;
 	bytes += sizeof(double) * (inner_dims + 1) * shared->members;
 	build->middle = (float *) bytes;
+	bytes += MAXALIGN(sizeof(float) * inner_dims);
+	build->middle_rotated = (float *) bytes;
 	bytes += MAXALIGN(sizeof(float) * inner_dims);
 	build->ranges = (float *) bytes;
 	bytes += MAXALIGN(sizeof(float) * inner_dims);
@@ -350,7 +364,6 @@ tg_merge(TgBuild *build)
 		(build->all.dims > 0 && pg_atomic_read_u32(&shared->full) == 0))
 	{
 		choose_format(build);
-		build->info = tg_index_create(&shared->meta);
 		lay_out_layers(build);
 		count_chains(build, counts);
 		allocate_graph(build);
