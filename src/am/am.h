@@ -209,6 +209,8 @@ extern void tg_amrescan(IndexScanDesc scan, ScanKey keys, int nkeys,
 extern bool tg_amgettuple(IndexScanDesc scan, ScanDirection dir);
 extern void tg_amendscan(IndexScanDesc scan);
 
+/* ---------- scan_probe.c ---------- */
+
 /*
  * For who measures: search by these settings, and as if a vertex were not in
  * the index (TG_INVALID_VERTEX: none is left out), until told otherwise.
