@@ -118,6 +118,9 @@ extern void tg_reader_free(TgReader *reader);
 /* Open any kind of slot; close with graph.close. */
 extern const TgSlotHeader *tg_reader_open_slot(TgReader *reader, TgVertexId id);
 
+/* Pin a block, by way of where this backend saw it last. */
+extern Buffer tg_pin_block(Relation index, BlockNumber block);
+
 /* Pin the page of a slot's header, and count that as an access. */
 extern Buffer tg_reader_pin(TgReader *reader, TgVertexId id);
 

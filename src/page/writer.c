@@ -189,7 +189,7 @@ static TgVertexId
 insert_on_page(Relation index, const TgLayout *layout, BlockNumber block,
 			   const char *list, const char *vector)
 {
-	Buffer		buffer = ReadBuffer(index, block);
+	Buffer		buffer = tg_pin_block(index, block);
 	Page		page = BufferGetPage(buffer);
 	int			first;
 	int			nslots = 0;
@@ -330,7 +330,7 @@ edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
 	edit->index = index;
 	edit->layout = layout;
 	edit->id = id;
-	edit->buffer = ReadBuffer(index, first);
+	edit->buffer = tg_pin_block(index, first);
 	if (cleanup)
 		LockBufferForCleanup(edit->buffer);
 	else
