@@ -135,6 +135,13 @@ is(index_info('vertices', 'churn_idx'), $vertices,
 	'updates of another column add no vertices');
 is_sound($node, 'churn_idx', 'updates of another column');
 
+# From here on pages are counted: those that a worker looks at are not meant.
+$node->append_conf('postgresql.conf', 'togg.clustering_workers = off');
+$node->reload;
+$node->poll_query_until('postgres', <<'SQL') or die 'a worker does not end';
+SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type ~ 'togg'
+SQL
+
 # Pages of an index that a statement looks at.
 sub pages
 {
