@@ -355,20 +355,19 @@ choose_lane(const TgLinker *linker, const Judgement *judgement, float distance,
 	((than) < 0 || \
 	 to_self[lane] * to_holder[than] < to_self[than] * to_holder[lane])
 
-		bool		own = find_own(linker, judgement->ids[lane]) >= 0;
-
 		if (to_holder[lane] < distance &&
 			to_self[lane] < tg_prune_limit(linker->rule, MEAN_RELAX, distance,
 										   to_holder[lane]))
 			occluded = true;
-		if (own &&
+		if ((superfluous < 0 || to_holder[lane] > to_holder[superfluous]) &&
 			to_self[lane] < tg_prune_limit(linker->rule, MEAN_RELAX,
 										   to_holder[lane], distance) &&
-			(superfluous < 0 || to_holder[lane] > to_holder[superfluous]))
+			find_own(linker, judgement->ids[lane]) >= 0)
 			superfluous = lane;
 		if (REPLACED_BETTER(best))
 			best = lane;
-		if (own && REPLACED_BETTER(best_own))
+		if (REPLACED_BETTER(best_own) &&
+			find_own(linker, judgement->ids[lane]) >= 0)
 			best_own = lane;
 #undef REPLACED_BETTER
 	}
