@@ -223,7 +223,7 @@ insert_on_layer(NewVertex *vertex, int layer)
 		tg_rotate(&info->rotation, met[i].inner, rotated);
 		neighbours[i].id = own[i] = met[i].id;
 		neighbours[i].inner = met[i].inner;
-		neighbours[i].rotated = rotated;
+		neighbours[i].rotated = met[i].rotated = rotated;
 	}
 	vertex->id = write_vertex(vertex, linker, layer, neighbours, n);
 	linked = tg_linker_link(linker, vertex->id, own, n, true, met,

@@ -74,7 +74,11 @@ tg_slot_stripe(Relation index, const TgLayout *layout, TgVertexId id,
 	/* An id read from a damaged page may be anything. */
 	if (unlikely((uint64) stripe + layout->stripe_pages > *nblocks))
 	{
-		*nblocks = RelationGetNumberOfBlocks(index);
+		/* An index does not shrink: what it was once known to be spares asking. */
+		*nblocks = RelationGetSmgr(index)->smgr_cached_nblocks[MAIN_FORKNUM];
+		if (*nblocks == InvalidBlockNumber ||
+			(uint64) stripe + layout->stripe_pages > *nblocks)
+			*nblocks = RelationGetNumberOfBlocks(index);
 		if ((uint64) stripe + layout->stripe_pages > *nblocks)
 			tg_report_corruption(index, stripe,
 								 "There is a link to slot %u, but the index ends at block %u.",
