@@ -103,7 +103,7 @@ meet(TgGraph *base, const TgVertexView *view, TgResult *result, bool *live)
 	result->payload = graph->nmet++;
 	*live = header->layer == graph->layer &&
 		!(header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT));
-	return met->distance;
+	return met->distance - tg_excess(&info->geometry, met->inner);
 }
 
 TgLinker *

@@ -102,7 +102,6 @@ typedef struct TgLoad
 	TgBlock		record_blocks[TG_LOAD_BLOCKS];
 	bool		half_exact;		/* would half floats keep all vectors? */
 	bool		half_in_range;
-	double		max_norm;
 
 	/* Of the member's whole scan. */
 	double		heap_tuples;
@@ -315,6 +314,9 @@ extern void tg_merge_attach(TgBuild *build);
 extern bool tg_build_codes_tell(TgBuild *build);
 
 /* ---------- graph.c ---------- */
+
+/* Order of floats, for qsort(). */
+extern int	tg_compare_floats(const void *a, const void *b);
 
 /* Is the vertex on this layer, which is above 0? */
 extern bool tg_build_rises(const TgIndex *info, uint32 vertex, int layer);

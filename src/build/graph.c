@@ -114,8 +114,8 @@ tg_build_embed(const TgBuild *build, uint32 row, float *inner)
 				 tg_kernels->dot(vector, vector, geometry->dims), inner);
 }
 
-static int
-compare_floats(const void *a, const void *b)
+int
+tg_compare_floats(const void *a, const void *b)
 {
 	float		x = *(const float *) a;
 	float		y = *(const float *) b;
@@ -126,7 +126,7 @@ compare_floats(const void *a, const void *b)
 static float
 median(float *values, int n)
 {
-	qsort(values, n, sizeof(float), compare_floats);
+	qsort(values, n, sizeof(float), tg_compare_floats);
 	return values[n / 2];
 }
 

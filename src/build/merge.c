@@ -11,10 +11,15 @@
 
 #include "build/build.h"
 
+#include <math.h>
+
 #include "build/equal.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+
+/* Vectors that are looked at to choose the sphere of inner product. */
+#define SPHERE_SAMPLE	4096
 
 /*
  * See all members' vectors.
@@ -145,6 +150,37 @@ place_record(TgBuild *build, const TgRecord *record, uint32 vertex,
 }
 
 /*
+ * Inner product: the radius of the sphere on which vectors are put.
+ *
+ * The nearest of a query are among the longest vectors.  A sphere as large as
+ * those lets all others crowd round its pole, where a query tells none from the
+ * next; on one too small, vectors beyond it are ranked by it alone, and linked by
+ * their plain distance.  Nine vectors of ten inside is best, or nearly, on all
+ * data measured.
+ */
+static float
+choose_sphere(TgBuild *build)
+{
+	const TgRows *all = &build->all;
+	int			nsample = Min(all->n, SPHERE_SAMPLE);
+	float	   *norms = palloc(sizeof(float) * (nsample + 1));
+	float		sphere;
+
+	if (nsample == 0)
+		return 0;				/* the first insert chooses */
+	for (int i = 0; i < nsample; i++)
+	{
+		const float *vector = tg_row(all, (uint64) i * all->n / nsample);
+
+		norms[i] = tg_kernels->dot(vector, vector, all->dims);
+	}
+	qsort(norms, nsample, sizeof(float), tg_compare_floats);
+	sphere = sqrtf(norms[nsample - 1 - nsample / 10]);
+	pfree(norms);
+	return sphere > 0 ? sphere : 1;
+}
+
+/*
  * The metapage of the index, with all that does not depend on the graph.
  */
 static void
@@ -153,7 +189,6 @@ choose_format(TgBuild *build)
 	TgBuildShared *shared = build->shared;
 	bool		half_exact = true;
 	bool		half_in_range = true;
-	double		max_norm = 0.0;
 
 	for (int i = 0; i < shared->members; i++)
 	{
@@ -161,9 +196,9 @@ choose_format(TgBuild *build)
 
 		half_exact = half_exact && load->half_exact;
 		half_in_range = half_in_range && load->half_in_range;
-		max_norm = Max(max_norm, load->max_norm);
 	}
-	shared->meta.max_norm = (float) max_norm;
+	if (shared->meta.metric == TG_METRIC_IP)
+		shared->meta.sphere = choose_sphere(build);
 	tg_meta_set_dims(&shared->meta, &build->options, build->all.dims,
 					 half_exact, half_in_range);
 	build->info = tg_index_create(&shared->meta);

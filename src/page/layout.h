@@ -210,7 +210,7 @@ typedef struct TgMetaPage
 	uint16		clusters;		/* of a neighbour list */
 	uint16		unused;
 	uint32		ef_construction;
-	float		max_norm;		/* inner product: see type/metric.h */
+	float		sphere;			/* inner product: see type/metric.h */
 	uint64		seed;			/* of the rotation */
 	TgVertexId	root;
 
