@@ -210,7 +210,7 @@ typedef struct TgMetaPage
 	uint16		clusters;		/* of a neighbour list */
 	uint16		unused;
 	uint32		ef_construction;
-	float		max_norm;		/* inner product: see type/metric.h */
+	float		sphere;			/* inner product: see type/metric.h */
 	uint64		seed;			/* of the rotation */
 	TgVertexId	root;
 
@@ -243,6 +243,8 @@ typedef struct TgMetaPage
 	int64		calibrate_time; /* TimestampTz; 0: never */
 	int32		calibrated_width;	/* the options in force then */
 	int32		calibrated_growth;
+
+	uint32		exact;			/* does its storage lose nothing, mostly? 1: yes */
 } TgMetaPage;
 
 #define TgPageGetMeta(page)		((TgMetaPage *) PageGetContents(page))
