@@ -60,7 +60,7 @@ BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP
 		plan := plan || line || E'\n';
 	END LOOP;
-	IF plan !~ 'Index Scan' OR plan ~ E'Sort\n' THEN
+	IF plan !~ 'Index (Only )?Scan' OR plan ~ E'Sort\n' THEN
 		RAISE 'not by an index: %', plan;
 	END IF;
 END $$;
