@@ -28,6 +28,7 @@
 #ifndef TOGG_COLUMNS_H
 #define TOGG_COLUMNS_H
 
+#include "access/tupmacs.h"
 #include "fmgr.h"
 #include "utils/rel.h"
 
@@ -90,6 +91,24 @@ extern void tg_row_deform(const TgColumns *columns, const TgRow *row,
 
 /* What a value of a column is kept as, unless it is plain. */
 extern uint64 tg_column_digest(const TgColumn *column, Datum value);
+
+/*
+ * The value of a plain column, stored at the given place.  One that is passed by
+ * reference goes to aligned, which is where functions expect it.
+ */
+typedef union TgAligned
+{
+	char		bytes[TG_MAX_ROW_SIZE];
+	double		force_align_d;
+	int64		force_align_i64;
+} TgAligned;
+
+static inline Datum
+tg_column_value(const TgColumn *column, const char *stored, TgAligned *aligned)
+{
+	memcpy(aligned->bytes, stored, column->len);
+	return fetch_att(aligned->bytes, column->byval, column->len);
+}
 
 static inline bool
 tg_row_isnull(const TgRow *row, int column)
