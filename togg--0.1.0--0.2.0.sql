@@ -553,3 +553,147 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION togg_tune(regclass, double precision[], integer, text, interval, bigint) IS
 'learn the fastest search options of a togg index, and set them';
+
+-- Learn by which options an index of a column should be built: on a sample of
+-- the table, by building indexes and asking them.  One row for each that was
+-- built, the recommended one first, then by speed: the command that makes it;
+-- whether it is recommended; options that are not defaults; seconds that the
+-- build took, and bytes, both of the sample; how many times as fast as default
+-- options it answers at equal recall, on the average of the recalls; the same on
+-- queries held out, for the best alone.
+--
+-- opclass: NULL for the default one.  sample: rows, 1,000 to 1,000,000.  budget:
+-- of time, which building the first and the last may exceed.  max_seconds,
+-- max_bytes: what is recommended takes no more than so many times what default
+-- options take, at least 1.  With a seed, the same result each time: a measure
+-- of work stands for the time of queries, that of builds is not looked at, and
+-- budget is of no meaning.  recalls, k: as in togg_tune().
+--
+-- Works in a table of its own in the schema of "table", which is gone
+-- afterwards, within maintenance_work_mem.  Errors: no right to SELECT the column
+-- or to create in the schema; row-level security; on a standby or in a read-only
+-- transaction; fewer than 1,000 vectors.
+CREATE FUNCTION togg_tune_build(
+	"table" regclass,
+	"column" name,
+	opclass text DEFAULT NULL,
+	sample integer DEFAULT 50000,
+	budget interval DEFAULT '10 min',
+	recalls double precision[] DEFAULT '{0.9,0.95,0.99}',
+	k integer DEFAULT 10,
+	max_seconds double precision DEFAULT 2,
+	max_bytes double precision DEFAULT 1.5,
+	seed bigint DEFAULT NULL)
+RETURNS TABLE (
+	command text,
+	recommended boolean,
+	options text,
+	build_seconds double precision,
+	bytes bigint,
+	speed double precision,
+	speed_held_out double precision)
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION togg_tune_build(regclass, name, text, integer, interval, double precision[], integer, double precision, double precision, bigint) IS
+'learn the fastest options for building a togg index';
+
+-- What is counted of each index, by all sessions: see togg_stat, which names the
+-- columns.
+CREATE FUNCTION togg_stat_get(
+	index oid,
+	OUT scans bigint,
+	OUT rows_returned bigint,
+	OUT hops bigint,
+	OUT pages bigint,
+	OUT distances bigint,
+	OUT widenings bigint,
+	OUT sweeps bigint,
+	OUT worker_runs bigint,
+	OUT sampled timestamp with time zone,
+	OUT sample_k integer,
+	OUT sample_queries integer,
+	OUT target_recall double precision,
+	OUT recall double precision,
+	OUT calibrated timestamp with time zone,
+	OUT calibration_stale boolean,
+	OUT stale_lists bigint,
+	OUT counted_since timestamp with time zone)
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION togg_stat_get(oid) IS
+'what is counted of a togg index';
+
+-- A row for each togg index of the database, as in pg_stat_all_indexes, for
+-- everybody.
+--
+-- Sums since counted_since, of queries that have come to their end in
+-- transactions that have ended, but not those of togg_recall() and togg_tune():
+-- scans; rows_returned; hops (vertices expanded), pages (accesses to the
+-- index's), exact distances computed; widenings (continued with a larger pool)
+-- and sweeps (the whole index read).  mean_*: of a scan.  worker_runs: of
+-- background workers that found something to do.
+-- Of the last togg_recall() that was asked without ef_search: when, for how many
+-- rows of how many queries, target_recall in force (NULL: none), recall found.
+-- Of the index, as it is now: when its calibration was made, how long that is
+-- ago, whether enough has changed since to renew it; how many neighbour lists
+-- wait for clustering, estimated from a hundred.  NULL while the index is locked
+-- against readers, or has no pages here.
+--
+-- Counts are in shared memory, and begin anew with each start of the server.
+-- Before PostgreSQL 17 that takes togg in shared_preload_libraries; without,
+-- counted_since and all counts are NULL.  Of temporary indexes nothing is
+-- counted.  Of more than about 2,000 indexes the ones longest unused are
+-- forgotten, and begin anew.
+CREATE VIEW togg_stat AS
+SELECT t.oid AS relid,
+	   i.oid AS indexrelid,
+	   n.nspname AS schemaname,
+	   t.relname,
+	   i.relname AS indexrelname,
+	   s.scans,
+	   s.rows_returned,
+	   s.hops,
+	   s.pages,
+	   s.distances,
+	   s.widenings,
+	   s.sweeps,
+	   s.hops / nullif(s.scans, 0)::double precision AS mean_hops,
+	   s.pages / nullif(s.scans, 0)::double precision AS mean_pages,
+	   s.distances / nullif(s.scans, 0)::double precision AS mean_distances,
+	   s.sampled,
+	   s.sample_k,
+	   s.sample_queries,
+	   s.target_recall,
+	   s.recall,
+	   s.calibrated,
+	   clock_timestamp() - s.calibrated AS calibration_age,
+	   s.calibration_stale,
+	   s.stale_lists,
+	   s.worker_runs,
+	   s.counted_since
+FROM pg_catalog.pg_am a
+	 JOIN pg_catalog.pg_class i ON i.relam = a.oid AND i.relkind = 'i'
+	 JOIN pg_catalog.pg_index x ON x.indexrelid = i.oid
+	 JOIN pg_catalog.pg_class t ON t.oid = x.indrelid
+	 JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+	 CROSS JOIN LATERAL togg_stat_get(i.oid) s
+WHERE a.amname = 'togg';
+
+COMMENT ON VIEW togg_stat IS
+'what searches of each togg index cost, and what state it is in';
+
+GRANT SELECT ON togg_stat TO PUBLIC;
+
+-- Begin to count anew: one index, or by default all of the database.  For
+-- superusers and those whom they grant it, as pg_stat_reset().
+CREATE FUNCTION togg_stat_reset(index regclass DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION togg_stat_reset(regclass) IS
+'begin to count anew what togg_stat shows';
+
+REVOKE EXECUTE ON FUNCTION togg_stat_reset(regclass) FROM PUBLIC;

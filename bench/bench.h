@@ -113,6 +113,9 @@ extern double dot_product(const float *a, const float *b, int dims);
 /* Gives all vectors that many dimensions, the same way in every run. */
 extern void reshape(Dataset *data, int dims);
 
+/* Gives the base that many rows, more than it has, likewise. */
+extern void enlarge(Dataset *data, int rows);
+
 /* ---- sql.c ---- */
 
 /* How one vector travels; the caller provides the memory for binary. */
@@ -133,6 +136,12 @@ extern PGconn *sql_connect(const char *conninfo);
 /* Runs a statement that must succeed; any rows it returns are dropped. */
 extern void sql_run(PGconn *conn, const char *format,...)
 			__attribute__((format(printf, 2, 3)));
+
+/*
+ * Runs a statement that must succeed, and returns the most memory of its own
+ * that the backend was seen to have: 0 where /proc does not tell.
+ */
+extern double sql_run_watched(PGconn *conn, const char *statement);
 
 /* Runs a query that must return one row, and hands back all of it. */
 extern PGresult *sql_row(PGconn *conn, const char *format,...)
@@ -224,6 +233,7 @@ typedef struct System
 	const char *empty_name;
 	const char *ef_setting;
 	const char *counter_query;	/* of the last scan; NULL if it has none */
+	const char *estimate;		/* function of a build's memory, or NULL */
 	/* What the user asks for. */
 	bool		wanted;
 	const char *with;			/* index options */
@@ -235,6 +245,9 @@ typedef struct System
 	char	   *empty;			/* what SQL costs without a search */
 	int			ef_max;			/* that the server allows */
 	double		build_seconds;
+	double		build_bytes;	/* the backend's own memory, at most; 0 if not
+								 * known */
+	double		estimated_bytes;	/* what it was to be, 0 likewise */
 	double		index_bytes;
 	double		insert_rate;	/* rows per second, 0 if not measured */
 	double		insert_wal;		/* bytes of WAL for each of these rows */

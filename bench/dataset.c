@@ -211,8 +211,8 @@ source_close(Source *source, bool read_all)
 }
 
 /*
- * Reads the first *count (0: all) vectors of directory/stem.X for whatever
- * encoding X there is.  Sets *count and *dims, and *whole if the file holds
+ * Reads the first *count (0: all) vectors of directory/stem.X, or as many as
+ * there are, for whatever encoding X there is.  Sets *count and *dims, and *whole if the file holds
  * no more than that.
  */
 static float *
@@ -235,10 +235,7 @@ read_vectors(const char *directory, const char *stem, int *count, int *dims,
 	if (encoding == NULL)
 		die("no %s.u8bin, %s.f16bin or %s.fbin (or these with .gz) in %s",
 			stem, stem, stem, directory);
-	if (*count > source.count)
-		die("%s holds %d vectors, %d are asked for", source.path,
-			source.count, *count);
-	if (*count == 0)
+	if (*count == 0 || *count > source.count)
 		*count = source.count;
 	*dims = source.dims;
 	*whole = *count == source.count;
@@ -478,6 +475,11 @@ dataset_load(Dataset *data, const char *directory, const char *metric,
 	if (query_dims != data->dims)
 		die("%s: the base has %d dimensions, the queries have %d",
 			directory, data->dims, query_dims);
+	if (data->queries < queries)
+		die("%s holds %d queries, %d are asked for", directory, data->queries,
+			queries);
+	if (data->rows < rows)
+		enlarge(data, rows);
 	if (data->rows < k)
 		die("%d rows do not have %d nearest neighbours", data->rows, k);
 	if (dims != 0 && dims != data->dims)

@@ -76,10 +76,19 @@ write_csv_header(FILE *file)
 	for (int i = 0; i < COUNTER_COUNT; i++)
 		fprintf(file, ",scan_%s", counter_names[i]);
 	fputs(",unprepared_us,unprepared_sql_us,cold_us,cold_index_reads,"
-		  "cold_table_reads,cold_disk_kb\n", file);
+		  "cold_table_reads,cold_disk_kb,build_mb,estimated_mb\n", file);
 }
 
 /* An empty field is something that was not measured. */
+static void
+write_megabytes(FILE *file, double bytes)
+{
+	if (bytes > 0)
+		fprintf(file, ",%.1f", bytes / (1024 * 1024));
+	else
+		fputc(',', file);
+}
+
 static void
 write_csv_line(FILE *file, const Dataset *data, const RunInfo *run,
 			   const System *system, const Point *point)
@@ -113,6 +122,8 @@ write_csv_line(FILE *file, const Dataset *data, const RunInfo *run,
 				point->cold_disk_kb);
 	else
 		fputs(",,,,", file);
+	write_megabytes(file, system->build_bytes);
+	write_megabytes(file, system->estimated_bytes);
 	fputc('\n', file);
 }
 

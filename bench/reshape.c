@@ -1,13 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * reshape.c
- *	  Data sets of other dimensions, made from those that there are.
+ *	  Data sets of other dimensions, or of more rows, made from those that
+ *	  there are.
  *
  * To fewer dimensions, vectors are projected on as many random directions at
  * right angles to one another.  To more, their values are repeated from the
  * start until there are enough.  Exact copies of a value would leave nothing
  * new in the added dimensions, so all values are jittered: moved at random by
  * up to JITTER times the spread of the set's values, either way.
+ *
+ * To more rows, those that there are come again, moved further than that: so far
+ * that a row's copies are not much nearer to it than its neighbours.
  *
  * Base and queries are changed alike, and the same in every run: the random
  * numbers are erand48()'s, whose formula POSIX gives, from a fixed seed.
@@ -18,10 +22,12 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench.h"
 
-#define JITTER	0.1
+#define JITTER		0.1
+#define ROW_JITTER	0.5
 
 /* A normally distributed number, by Box and Muller's formula. */
 static double
@@ -134,4 +140,22 @@ reshape(Dataset *data, int dims)
 	}
 	data->name = format_string("%s-%d", data->name, dims);
 	data->dims = dims;
+}
+
+void
+enlarge(Dataset *data, int rows)
+{
+	unsigned short state[3] = {1, 2, 3};
+	size_t		old = (size_t) data->rows * data->dims;
+	size_t		new = (size_t) rows * data->dims;
+	double		jitter = ROW_JITTER * spread(data->base, old);
+	float	   *base = allocate(new, sizeof(float));
+
+	memcpy(base, data->base, old * sizeof(float));
+	for (size_t i = old; i < new; i++)
+		base[i] = data->base[i % old] + jitter * (2 * erand48(state) - 1);
+	free(data->base);
+	data->base = base;
+	data->origin = format_string("%d rows repeated with jitter", data->rows);
+	data->rows = rows;
 }

@@ -11,7 +11,9 @@
 #define _GNU_SOURCE
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +21,9 @@
 
 /* Of pg_type; it has never changed. */
 #define FLOAT4_OID	700
+
+/* How often a backend's memory is looked at. */
+#define WATCH_MILLISECONDS	50
 
 /* ndim, has-nulls flag, element type, length, lower bound: see array_recv() */
 #define ARRAY_HEADER_SIZE	(5 * 4)
@@ -158,6 +163,51 @@ sql_run(PGconn *conn, const char *format,...)
 	va_start(args, format);
 	PQclear(run_formatted(conn, PGRES_COMMAND_OK, format, args));
 	va_end(args);
+}
+
+/* Bytes of memory that the process shares with no other, or 0. */
+static double
+private_memory(int pid)
+{
+	char	   *path = format_string("/proc/%d/status", pid);
+	FILE	   *file = fopen(path, "r");
+	char		line[256];
+	long		kilobytes = 0;
+
+	free(path);
+	if (file == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), file) != NULL &&
+		   sscanf(line, "RssAnon: %ld", &kilobytes) != 1)
+		;
+	fclose(file);
+	return kilobytes * 1024.0;
+}
+
+double
+sql_run_watched(PGconn *conn, const char *statement)
+{
+	struct pollfd socket = {.fd = PQsocket(conn),.events = POLLIN};
+	double		peak = 0;
+	PGresult   *result;
+
+	if (PQsendQuery(conn, statement) != 1)
+		die("%s: %s", statement, PQerrorMessage(conn));
+	while (PQisBusy(conn))
+	{
+		double		memory = private_memory(PQbackendPID(conn));
+
+		peak = Max(peak, memory);
+		if (poll(&socket, 1, WATCH_MILLISECONDS) > 0 &&
+			PQconsumeInput(conn) != 1)
+			die("%s: %s", statement, PQerrorMessage(conn));
+	}
+	while ((result = PQgetResult(conn)) != NULL)
+	{
+		sql_check(conn, result, PGRES_COMMAND_OK, statement);
+		PQclear(result);
+	}
+	return peak;
 }
 
 PGresult *

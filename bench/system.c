@@ -42,6 +42,7 @@ System		systems[MAX_SYSTEMS] = {
 		.ef_setting = "togg.ef_search",
 		.counter_query = "SELECT rows, hops, pages, distances, estimates, "
 		"stage1_hops, widenings, sweep::int FROM togg_last_scan()",
+		.estimate = "togg_estimate_build_memory",
 		.with = "",
 	},
 	{
@@ -156,6 +157,7 @@ system_check_plan(PGconn *conn, const System *system, const char *statement,
 void
 system_build(PGconn *conn, System *system, const Dataset *data)
 {
+	char	   *statement;
 	double		start;
 
 	if (strcmp(system->table, BASE_TABLE) != 0)
@@ -167,13 +169,20 @@ system_build(PGconn *conn, System *system, const Dataset *data)
 	}
 
 	note("building the %s index", system->name);
+	statement = format_string("CREATE INDEX %s ON %s USING %s (embedding %s)%s%s%s",
+							  system->index, system->table, system->method,
+							  system->opclass[data->metric],
+							  system->with[0] != '\0' ? " WITH (" : "",
+							  system->with,
+							  system->with[0] != '\0' ? ")" : "");
 	start = now_seconds();
-	sql_run(conn, "CREATE INDEX %s ON %s USING %s (embedding %s)%s%s%s",
-			system->index, system->table, system->method,
-			system->opclass[data->metric],
-			system->with[0] != '\0' ? " WITH (" : "", system->with,
-			system->with[0] != '\0' ? ")" : "");
+	system->build_bytes = sql_run_watched(conn, statement);
 	system->build_seconds = now_seconds() - start;
+	free(statement);
+	if (system->estimate != NULL && system->with[0] == '\0')
+		system->estimated_bytes =
+			sql_number(conn, "SELECT %s(%d, %d)", system->estimate,
+					   data->rows, data->dims);
 }
 
 /*

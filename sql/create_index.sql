@@ -78,7 +78,7 @@ $$;
 SELECT * FROM data('all equal', 'ARRAY[1,2,3]::real[]', '{1,1,1}');
 SELECT * FROM data('few different', 'ARRAY[i % 7, i % 3, 1]::real[]', '{4,1,1}');
 SELECT * FROM data('two clusters apart', 'vec(i, 8) || ARRAY[i % 2 * 100]::real[]', vec(-5, 8) || ARRAY[100]::real[]);
-SELECT data, how, every, findings FROM data('two clusters far apart', 'vec(i, 8) || ARRAY[i % 2 * 1e6]::real[]', vec(-5, 8) || ARRAY[1e6]::real[]);
+SELECT * FROM data('two clusters far apart', 'vec(i, 8) || ARRAY[i % 2 * 1e6]::real[]', vec(-5, 8) || ARRAY[1e6]::real[]);
 SELECT * FROM data('one outlier', 'CASE i WHEN 1234 THEN ARRAY[1e30, 0, 0, 0, 0, 0, 0, 0]::real[] ELSE vec(i, 8) END', vec(-5, 8));
 SELECT * FROM data('an outlier in fifty', 'vec(i, 8) || ARRAY[CASE WHEN i % 50 = 0 THEN i * 1e9 ELSE 0 END]::real[]', vec(-5, 8) || ARRAY[0]::real[]);
 SELECT data, how, every, findings FROM data('largest', 'ARRAY[3.4e38 * sin(i), 3.4e38 * cos(i)]::real[]', '{3e38,1e38}');
@@ -90,6 +90,15 @@ SELECT * FROM data('farthest first', 'ARRAY[-i, i]::real[]', '{0,0}');
 SELECT * FROM data('nested doll', 'ARRAY[2 ^ (i / 150.0), i % 2]::real[]', '{1,1}');
 SELECT * FROM data('beside the outlier', 'CASE i WHEN 1234 THEN ARRAY[1e30, 0, 0, 0, 0, 0, 0, 0]::real[] ELSE vec(i, 8) END', '{1e29,0,0,0,0,0,0,0}');
 SELECT * FROM data('corners', 'array_fill(0::real, ARRAY[i % 60]) || ARRAY[1::real] || array_fill(0::real, ARRAY[59 - i % 60])', array_fill(0::real, '{60}'));
+
+-- Codes are left out where they tell nothing, unless they are asked for
+CREATE TABLE items AS SELECT i AS id, vec(i, 16) || ARRAY[i % 2 * 100]::real[] AS near, vec(i, 16) || ARRAY[i % 2 * 1e5]::real[] AS far FROM generate_series(1, 1000) i;
+CREATE INDEX near ON items USING togg (near);
+CREATE INDEX far ON items USING togg (far);
+CREATE INDEX far_by_angle ON items USING togg (far array_cosine_ops);
+CREATE INDEX far_with_codes ON items USING togg (far) WITH (bits = 2);
+SELECT index, bits FROM unnest('{near,far,far_by_angle,far_with_codes}'::regclass[]) AS index, togg_index_info(index);
+DROP TABLE items;
 
 -- What is wrong is said at once: options before a row is read, the first row
 -- that does not fit as it is read.

@@ -160,7 +160,6 @@ SELECT * FROM togg_check('grown_expression', true);
 CREATE INDEX ON grown USING togg (v, v);
 CREATE INDEX ON grown USING togg (a, v);
 CREATE INDEX ON grown USING togg (a);
-CREATE INDEX ON items USING togg (v) INCLUDE (a_text);
 CREATE INDEX ON items USING togg (v, (row(a_int4, a_text)));
 CREATE TABLE points (p point, j json, v real[]);
 CREATE INDEX ON points USING togg (v, p);

@@ -42,6 +42,34 @@ SELECT choice('hundredth = 1', 'LIMIT 100');
 SELECT plan('SELECT q.id, n.id FROM (SELECT * FROM items WHERE id < 4) q,
 	LATERAL (SELECT id FROM items i WHERE i.tenth = q.tenth ORDER BY i.v <-> q.v LIMIT 3) n');
 
+-- The cells of 50 % to 0.01 %, and none, by which indexes there are: one of the
+-- vector alone, one that has the column, and btrees
+CREATE TABLE cells (id int, c1 int, c2 int, c3 int, c4 int, c5 int, v real[]);
+INSERT INTO cells SELECT i, i % 2, i % 10, i % 100, i % 1000, i % 10000, vec(i, 8) FROM generate_series(1, 20000) i;
+ANALYZE cells;
+CREATE TABLE chosen (n int, share text, condition text, plain text, filter text, "both" text, "and btree" text);
+INSERT INTO chosen VALUES (0, '100 %', 'true'), (1, '50 %', 'c1 = 1'), (2, '10 %', 'c2 = 1'), (3, '1 %', 'c3 = 1'),
+	(4, '0.1 %', 'c4 = 1'), (5, '0.01 %', 'c5 = 1');
+CREATE FUNCTION scans(condition text) RETURNS text LANGUAGE SQL AS
+$$
+	SELECT string_agg(coalesce(substring(line FROM 'using (\w+)'), substring(line FROM '(Bitmap Index Scan|Seq Scan)')), ', ')
+	FROM plan(format('SELECT id FROM cells WHERE %s ORDER BY v <-> ''{1,2,3,4,5,6,7,8}'' LIMIT 10', condition)) AS line
+$$;
+CREATE INDEX the_plain ON cells USING togg (v);
+UPDATE chosen SET plain = scans(condition);
+CREATE INDEX the_filter ON cells USING togg (v, c1, c2, c3, c4, c5);
+UPDATE chosen SET "both" = scans(condition);
+DROP INDEX the_plain;
+UPDATE chosen SET filter = scans(condition);
+CREATE INDEX the_plain ON cells USING togg (v);
+CREATE INDEX ON cells (c1);
+CREATE INDEX ON cells (c2);
+CREATE INDEX ON cells (c3);
+CREATE INDEX ON cells (c4);
+CREATE INDEX ON cells (c5);
+UPDATE chosen SET "and btree" = scans(condition);
+SELECT share, plain, filter, "both", "and btree" FROM chosen ORDER BY n;
+
 -- Small tables are sorted
 CREATE TABLE few AS SELECT * FROM items LIMIT 30;
 CREATE INDEX few_v ON few USING togg (v, half);

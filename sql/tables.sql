@@ -162,7 +162,7 @@ DROP TABLE items, child;
 
 -- More rows than maintenance_work_mem holds: the rest is inserted
 SET maintenance_work_mem = '1MB';
-CREATE TABLE items AS SELECT i AS id, vec(i, 64) AS v FROM generate_series(1, 1500) i;
+CREATE TABLE items WITH (autovacuum_enabled = off) AS SELECT i AS id, vec(i, 64) AS v FROM generate_series(1, 1500) i;
 CREATE INDEX items_v ON items USING togg (v);
 RESET maintenance_work_mem;
 SELECT rows, vertices FROM togg_index_info('items_v');

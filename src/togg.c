@@ -12,6 +12,8 @@
 
 #include "fmgr.h"
 
+#include "stat/stat.h"
+
 PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(togg_handler);
@@ -24,6 +26,7 @@ _PG_init(void)
 	tg_options_init();
 	tg_explain_init();
 	tg_radius_init();
+	tg_stat_table_init();
 }
 
 /*

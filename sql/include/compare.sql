@@ -86,3 +86,49 @@ BEGIN
 	RETURN format('%s rows, the same', n);
 END
 $$;
+
+-- Run any query by index and by sequential scan, and say whether both returned
+-- the same rows, in whatever order; and what sort of scan the first one was.
+CREATE FUNCTION by_index(query text)
+RETURNS text LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_sort = off SET enable_indexscan = on SET enable_indexonlyscan = on AS
+$$
+DECLARE
+	scan text := (SELECT substring(line FROM '[IS](?:ndex|eq)(?: Only)? Scan') FROM plan(query) AS p(line) WHERE line ~ 'Scan' LIMIT 1);
+	ours text;
+	theirs text;
+	n int;
+BEGIN
+	EXECUTE format('SELECT count(*), string_agg(s::text, E''\n'' ORDER BY s::text) FROM (%s) s', query) INTO n, ours;
+	SET LOCAL enable_seqscan = on;
+	SET LOCAL enable_indexscan = off;
+	SET LOCAL enable_indexonlyscan = off;
+	SET LOCAL enable_sort = on;
+	EXECUTE format('SELECT string_agg(s::text, E''\n'' ORDER BY s::text) FROM (%s) s', query) INTO theirs;
+	RETURN format('%s: %s rows, %s', scan, n, CASE WHEN ours IS NOT DISTINCT FROM theirs THEN 'the same' ELSE 'others' END);
+END
+$$;
+
+-- Do the rows (d, ...) of an index scan come in order?
+CREATE FUNCTION in_order(query text)
+RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS
+$$
+DECLARE
+	result boolean;
+BEGIN
+	EXECUTE format('SELECT bool_and(d >= before) FROM (SELECT d, lag(d) OVER () AS before FROM (%s) s) s', query) INTO result;
+	RETURN result;
+END
+$$;
+
+-- Pages of a table that a query by index reads, its visibility map included.
+CREATE FUNCTION pages_read(tab regclass, query text)
+RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS
+$$
+DECLARE
+	before bigint := pg_stat_get_xact_blocks_fetched(tab);
+BEGIN
+	EXECUTE format('SELECT string_agg(s::text, '''') FROM (%s) s', query) INTO query;
+	RETURN pg_stat_get_xact_blocks_fetched(tab) - before;
+END
+$$;

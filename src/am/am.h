@@ -40,6 +40,7 @@
 #define TG_DEFAULT_EF_SEARCH		40
 #define TG_MAX_EF_SEARCH			1000000
 #define TG_MAX_POOL_GROWTH			16
+#define TG_DEFAULT_INCLUDE_SIZE		64
 
 /* Without the option bits, codes have two bits up to this many dimensions. */
 #define TG_BITS_AUTO				(-1)
@@ -60,6 +61,7 @@ typedef struct TgOptions
 	double		target_recall;	/* 0: togg.target_recall */
 	int			stage1_width;	/* -1: togg.stage1_width */
 	int			pool_growth;
+	int			include_size;	/* room for INCLUDE columns in a row */
 } TgOptions;
 
 extern int	tg_ef_search;

@@ -341,6 +341,7 @@ is_code_right(TgCheck *check, int lane, float error)
 	double		xp = 0;			/* <x, P(p - m)>, for the root m */
 	double		terms = 0;		/* what that is the sum of */
 	double		o2 = 0;
+	double		excess;			/* of p above o: see tg_excess() */
 	double		a;
 	double		f;
 	double		slack;
@@ -368,25 +369,16 @@ is_code_right(TgCheck *check, int lane, float error)
 		o2 += (double) check->rotated[i] * check->rotated[i];
 	}
 
+	excess = tg_excess(&tg->geometry, check->holder_rotated) -
+		tg_excess(&tg->geometry, check->rotated);
+
 	/* Equal but for rounding, or too far apart for float32. */
 	if (n2 <= 1e-10 * o2 || n2 <= error * error || n2 > 1e30)
 		return true;
 	slack = ROUNDING + 1e-6 * sqrt(o2 / n2) + 4 * error / sqrt(n2);
 	return fabs(f * xw + 2 * n2) <= slack * 2 * n2 &&
-		fabs(a - (n2 - f * xp)) <= slack * (n2 + fabs(f) * terms);
-}
-
-/*
- * Is the open vertex longer than an index by inner product had room for?  Codes
- * of these are not judged: version 0.1.0 mapped them to another place.
- */
-static bool
-is_cut(const TgCheck *check)
-{
-	const TgGeometry *geometry = &check->tg->geometry;
-
-	return geometry->metric == TG_METRIC_IP &&
-		check->reader.header->norm2 > geometry->max_norm * geometry->max_norm;
+		fabs(a - (n2 - f * xp + excess)) <=
+		slack * (n2 + fabs(f) * terms + fabs(excess));
 }
 
 /*
@@ -401,12 +393,10 @@ check_neighbours(TgCheck *check, TgVertexId id, const TgVertexId *ids, int n)
 	TgVertexView view;
 	int			layer;
 	float		error;
-	bool		cut;
 
 	if (!graph->open(graph, id, &view))
 		return;
 	layer = check->reader.header->layer;
-	cut = is_cut(check);
 	error = is_root(check, id) ? 0 : check->reader.header->error;
 	memcpy(check->blocks, view.blocks,
 		   layout->block.block_size * (layout->degree / TG_BLOCK_LANES));
@@ -424,7 +414,7 @@ check_neighbours(TgCheck *check, TgVertexId id, const TgVertexId *ids, int n)
 		header = check->reader.header;
 		if (header->layer != layer)
 			fault = "links to a vertex of another layer";
-		else if (layout->bits > 0 && !cut && !is_cut(check))
+		else if (layout->bits > 0)
 		{
 			read_rotated(check, ids[lane], check->rotated);
 			if (!is_code_right(check, lane, error + header->error))
@@ -585,6 +575,8 @@ togg_check(PG_FUNCTION_ARGS)
 	tg_columns_open(&check.columns, check.index);
 	check.sketcher = tg_sketcher_create(check.index, check.tg);
 	check.choice.skip_killed = !TransactionStartedDuringRecovery();
+	check.choice.pass = tg_check_note_row;
+	check.choice.arg = &check;
 
 	/* The index's functions and predicate are its owner's, as is the danger. */
 	GetUserIdAndSecContext(&user, &security);

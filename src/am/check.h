@@ -58,6 +58,12 @@ extern void tg_check_report_slot(TgCheck *check, TgVertexId id,
 
 /* ---------- check_rows.c: the index beside its table ---------- */
 
+/*
+ * Look at a row's columns, and remember it if rows are to be; arg is the TgCheck.
+ * See TgRowChoice.
+ */
+extern bool tg_check_note_row(const TgRow *row, void *arg);
+
 extern void tg_check_rows_begin(TgCheck *check);
 extern void tg_check_rows_end(TgCheck *check);
 

@@ -22,16 +22,21 @@
 /* How far two ways of rounding may be apart, of a vector's length. */
 #define ROUNDING	1e-4
 
-/*
- * Remember a row that the index has, with its columns; see TgRowChoice.
- */
-static bool
-remember_row(const TgRow *row, void *arg)
+bool
+tg_check_note_row(const TgRow *row, void *arg)
 {
 	TgCheck    *check = arg;
+	ItemPointerData tid = tg_tid_get(&row->tid);
 
+	if (!tg_row_is_sane(&check->columns, row))
+		tg_check_report(check, TG_METAPAGE_BLKNO, -1,
+						"row (%u,%u) of the index has columns longer than it",
+						ItemPointerGetBlockNumberNoCheck(&tid),
+						ItemPointerGetOffsetNumberNoCheck(&tid));
+	if (check->rows == NULL)
+		return true;
 	memcpy(check->plain, row, check->columns.row_size);
-	check->plain->tid = tg_tid_get(&row->tid);
+	check->plain->tid = tid;
 	bloom_add_element(check->rows, (unsigned char *) check->plain,
 					  check->columns.row_size);
 	return true;
@@ -43,8 +48,6 @@ tg_check_rows_begin(TgCheck *check)
 	check->rows = bloom_create(Max(check->index->rd_rel->reltuples, 1000),
 							   maintenance_work_mem, 0);
 	check->plain = palloc(check->columns.row_size);
-	check->choice.pass = remember_row;
-	check->choice.arg = check;
 	check->info = BuildIndexInfo(check->index);
 	check->estate = CreateExecutorState();
 	check->row = table_slot_create(check->heap, NULL);

@@ -15,6 +15,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #include "am/am.h"
 #include "page/page.h"
@@ -84,21 +87,23 @@ init_column(TgColumn *column, Relation index, AttrNumber attno)
 	if (attribute->attlen > 0)
 		return;
 	if (attno > IndexRelationGetNumberOfKeyAttributes(index))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a togg index cannot include column \"%s\"",
-						NameStr(attribute->attname)),
-				 errdetail("Type %s has no fixed length.",
-						   format_type_be(attribute->atttypid)),
-				 errhint("Include columns of types such as integer, bigint, uuid or timestamp.")));
-	init_digest(column, index, attno);
+	{
+		column->kind = TG_COLUMN_VARYING;
+		column->len = sizeof(uint16);
+	}
+	else
+		init_digest(column, index, attno);
 }
 
-void
-tg_columns_init(TgColumns *columns, Relation index)
+/*
+ * Work out all but the room.  Returns whether there is to be one.
+ */
+static bool
+init_columns(TgColumns *columns, Relation index)
 {
 	int			n = RelationGetNumberOfAttributes(index);
 	uint32		size = sizeof(ItemPointerData);
+	bool		varying = false;
 
 	check_vectors(index);
 	memset(columns, 0, offsetof(TgColumns, columns));
@@ -116,28 +121,54 @@ tg_columns_init(TgColumns *columns, Relation index)
 		init_column(column, index, i + 1);
 		column->offset = size - offsetof(TgRow, values);
 		size += column->len;
-		if (size > TG_MAX_ROW_SIZE)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("the columns of index \"%s\" take too many bytes",
-							RelationGetRelationName(index)),
-					 errdetail("Those beside the vector may take %d bytes in a row.",
-							   TG_MAX_ROW_SIZE - (int) sizeof(ItemPointerData)),
-					 errhint("Index fewer columns, or narrower ones.")));
+		varying |= column->kind == TG_COLUMN_VARYING;
 	}
-	columns->row_size = TYPEALIGN(sizeof(uint16), size);
+	columns->room_offset = size - offsetof(TgRow, values);
+	return varying;
+}
+
+static void
+set_row_size(TgColumns *columns, uint32 size)
+{
+	columns->row_size = size;
+	columns->room = size - offsetof(TgRow, values) - columns->room_offset;
+}
+
+void
+tg_columns_init(TgColumns *columns, Relation index)
+{
+	bool		varying = init_columns(columns, index);
+	uint32		size = offsetof(TgRow, values) + columns->room_offset +
+		(varying ? tg_options_get(index).include_size : 0);
+
+	size = TYPEALIGN(sizeof(uint16), size);
+	if (size > TG_MAX_ROW_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the columns of index \"%s\" take too many bytes",
+						RelationGetRelationName(index)),
+				 errdetail("Those beside the vector take %u bytes in a row, and may take %d.",
+						   size - (uint32) sizeof(ItemPointerData),
+						   TG_MAX_ROW_SIZE - (int) sizeof(ItemPointerData)),
+				 errhint(varying ?
+						 "Index fewer columns, or narrower ones, or lower include_size." :
+						 "Index fewer columns, or narrower ones.")));
+	set_row_size(columns, size);
 }
 
 void
 tg_columns_open(TgColumns *columns, Relation index)
 {
 	uint32		size = tg_row_size(&tg_index_get(index)->meta);
+	bool		varying = init_columns(columns, index);
+	uint32		least = TYPEALIGN(sizeof(uint16), offsetof(TgRow, values) +
+								  columns->room_offset);
 
-	tg_columns_init(columns, index);
-	if (columns->row_size != size)
+	if (size < least || (size > least && !varying))
 		tg_report_corruption(index, TG_METAPAGE_BLKNO,
 							 "The metapage says that a row takes %u bytes, not %u.",
-							 size, columns->row_size);
+							 size, least);
+	set_row_size(columns, size);
 }
 
 static uint64
@@ -185,8 +216,6 @@ is_reproducible(const TgOpclass *opclass, Datum value)
 	struct varlena *made;
 	TgSpan		span;
 
-	if (opclass->value == NULL)
-		return false;
 	span = opclass->span(PointerGetDatum(plain));
 	if (!tg_keeps_length(opclass->metric, span))
 		return false;
@@ -195,10 +224,35 @@ is_reproducible(const TgOpclass *opclass, Datum value)
 		memcmp(made, plain, VARSIZE(plain)) == 0;
 }
 
+/*
+ * Put a value of a varying column into what is left of the room, and its length
+ * where that belongs.  Returns how much of the room it takes.
+ *
+ * Values are detoasted: what is out of line goes with the table's row, and
+ * whether a value was compressed by then must not matter to who compares rows.
+ * Nor are they compressed here, which would only serve values that exceed the
+ * room, and seldom make them fit.
+ */
+static uint32
+put_varying(Datum value, char *at, char *room, uint32 left)
+{
+	struct varlena *plain = PG_DETOAST_DATUM_PACKED(value);
+	Size		size = VARSIZE_ANY_EXHDR(plain);
+	bool		fits = size <= left;
+	uint16		length = fits ? size : TG_LEFT_OUT;
+
+	memcpy(at, &length, sizeof(uint16));
+	if (fits)
+		memcpy(room, VARDATA_ANY(plain), size);
+	return fits ? size : 0;
+}
+
 void
 tg_row_form(const TgColumns *columns, const Datum *values, const bool *isnull,
 			ItemPointer tid, TgRow *row)
 {
+	uint32		room = 0;
+
 	memset(row, 0, columns->row_size);
 	row->tid = *tid;
 	if (columns->n > 1 && !isnull[0] &&
@@ -211,6 +265,10 @@ tg_row_form(const TgColumns *columns, const Datum *values, const bool *isnull,
 
 		if (isnull[i])
 			row->values[i / 8] |= 1 << (i % 8);
+		else if (column->kind == TG_COLUMN_VARYING)
+			room += put_varying(values[i], at,
+								row->values + columns->room_offset + room,
+								columns->room - room);
 		else if (column->kind != TG_COLUMN_PLAIN)
 		{
 			uint64		digest = tg_column_digest(column, values[i]);
@@ -229,20 +287,73 @@ tg_row_form(const TgColumns *columns, const Datum *values, const bool *isnull,
 	}
 }
 
-void
+/*
+ * The length that a row says of a value of a varying column.
+ */
+static uint16
+varying_length(const TgColumns *columns, const TgRow *row, int i)
+{
+	uint16		length;
+
+	memcpy(&length, row->values + columns->columns[i].offset, sizeof(uint16));
+	return length;
+}
+
+bool
+tg_row_is_sane(const TgColumns *columns, const TgRow *row)
+{
+	uint32		taken = 0;
+
+	for (int i = 1; i < columns->n; i++)
+		if (columns->columns[i].kind == TG_COLUMN_VARYING)
+		{
+			uint16		length = varying_length(columns, row, i);
+
+			if (length != TG_LEFT_OUT)
+				taken += length;
+		}
+	return taken <= columns->room;
+}
+
+bool
 tg_row_deform(const TgColumns *columns, const TgRow *row, Datum *values,
 			  bool *isnull)
 {
+	const char *room = row->values + columns->room_offset;
+
 	for (int i = 1; i < columns->n; i++)
 	{
 		const TgColumn *column = &columns->columns[i];
-		char	   *aligned = palloc(column->len);
+		const char *at = row->values + column->offset;
 
-		isnull[i] = column->kind != TG_COLUMN_PLAIN || tg_row_isnull(row, i);
-		memcpy(aligned, row->values + column->offset, column->len);
-		values[i] = isnull[i] ? (Datum) 0 :
-			fetch_att(aligned, column->byval, column->len);
+		values[i] = (Datum) 0;
+		isnull[i] = tg_row_isnull(row, i) ||
+			column->kind == TG_COLUMN_HASH ||
+			column->kind == TG_COLUMN_SIGNATURE;
+		if (isnull[i])
+			continue;
+		if (column->kind == TG_COLUMN_VARYING)
+		{
+			uint16		length = varying_length(columns, row, i);
+			struct varlena *value;
+
+			if (length == TG_LEFT_OUT)
+				return false;
+			value = palloc(VARHDRSZ + length);
+			SET_VARSIZE(value, VARHDRSZ + length);
+			memcpy(VARDATA(value), room, length);
+			values[i] = PointerGetDatum(value);
+			room += length;
+		}
+		else
+		{
+			char	   *aligned = palloc(column->len);
+
+			memcpy(aligned, at, column->len);
+			values[i] = fetch_att(aligned, column->byval, column->len);
+		}
 	}
+	return true;
 }
 
 TgRow *

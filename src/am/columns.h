@@ -6,10 +6,10 @@
  * A row in a slot is its heap TID and a value of each further column, key or
  * INCLUDE.  All rows of an index take the same number of bytes:
  *
- *	+----------+----------------------------+---------+---------+-----+
- *	| heap TID | a bit for each column, set | value 2 | value 3 | ... |
- *	|   6 B    | where it is NULL           |         |         |     |
- *	+----------+----------------------------+---------+---------+-----+
+ *	+----------+----------------------------+---------+---------+-----+------+
+ *	| heap TID | a bit for each column, set | value 2 | value 3 | ... | room |
+ *	|   6 B    | where it is NULL           |         |         |     |      |
+ *	+----------+----------------------------+---------+---------+-----+------+
  *
  * Values are not aligned.  The first bit, the vector's, is set if that cannot be
  * had from what the index stores.  (Rows of NULL vectors have a list of their
@@ -22,6 +22,11 @@
  *
  * These say of a row that it cannot satisfy a condition or that it may, in
  * which case the executor has to look at the table.
+ *
+ * An INCLUDE column of such a type keeps the value's length, 2 bytes, or says
+ * that the value is left out; the values themselves are in the room at the end,
+ * one after the other, detoasted and without varlena headers.  A value that the
+ * room has no place for is left out: then the row is made from the table's.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,8 +44,12 @@ typedef enum TgColumnKind
 {
 	TG_COLUMN_PLAIN,
 	TG_COLUMN_HASH,
-	TG_COLUMN_SIGNATURE
+	TG_COLUMN_SIGNATURE,
+	TG_COLUMN_VARYING
 } TgColumnKind;
+
+/* Length of a value of a varying column that is left out. */
+#define TG_LEFT_OUT		0xFFFF
 
 typedef struct TgColumn
 {
@@ -48,7 +57,7 @@ typedef struct TgColumn
 	uint16		offset;			/* in TgRow.values */
 	int16		len;			/* bytes there */
 	bool		byval;
-	FmgrInfo   *hash;			/* unless plain: of the type, or of elements */
+	FmgrInfo   *hash;			/* of a digest: of the type, or of elements */
 	Oid			collation;
 
 	/* Of a signature: the elements' type. */
@@ -62,18 +71,22 @@ typedef struct TgColumns
 {
 	int			n;				/* columns of the index, the vector's too */
 	uint32		row_size;
+	uint32		room_offset;	/* in TgRow.values */
+	uint32		room;			/* bytes */
 	const TgOpclass *opclass;	/* where there are further columns */
 	TgColumn	columns[INDEX_MAX_KEYS];	/* from 1 on: the further ones */
 } TgColumns;
 
 /*
- * Work out an index's columns.  Raises an error for one that it cannot have:
- * more than one vector, none, or a type that is not supported.
+ * Work out the columns of an index that is to be built.  Raises an error for one
+ * that it cannot have: more than one vector, none, or a type that is not
+ * supported.
  */
 extern void tg_columns_init(TgColumns *columns, Relation index);
 
 /*
- * The same for an index that has been built.
+ * The same for an index that has been built, whose rows may have another room
+ * than its options would give them now.
  */
 extern void tg_columns_open(TgColumns *columns, Relation index);
 
@@ -85,11 +98,17 @@ extern void tg_row_form(const TgColumns *columns, const Datum *values,
 extern TgRow *tg_row_make(const TgColumns *columns, const Datum *values,
 						  const bool *isnull, ItemPointer tid);
 
-/* The values of a row but the vector's; NULL where only a digest is kept. */
-extern void tg_row_deform(const TgColumns *columns, const TgRow *row,
+/*
+ * The values of a row but the vector's, in new memory; NULL where only a digest
+ * is kept.  False if a value was left out.  The row must be sane.
+ */
+extern bool tg_row_deform(const TgColumns *columns, const TgRow *row,
 						  Datum *values, bool *isnull);
 
-/* What a value of a column is kept as, unless it is plain. */
+/* Has the room of a row place for the values that it says are there? */
+extern bool tg_row_is_sane(const TgColumns *columns, const TgRow *row);
+
+/* What a value of a column that keeps a digest is kept as. */
 extern uint64 tg_column_digest(const TgColumn *column, Datum value);
 
 /*

@@ -20,7 +20,13 @@
  *		total		= startup + rows * (2 * hop_cost + cpu_index_tuple_cost)
  *
  * and the executor's LIMIT interpolates between the two, which also charges a
- * filter for the rows it throws away.
+ * filter for the rows it throws away.  They thin out the pool, too: the nearest of
+ * the rest are found as surely as those without a filter if as many as ef of those
+ * expanded pass.  That is more hops than a scan begins with, but what an index
+ * that tests the condition itself does; of two indexes, only one of which has the
+ * column, the other is not to look cheaper for finding less.
+ *
+ *		hops		= Min(vertices, Max(POOL_GROWTH * ef, ef / share) + log2(vertices))
  *
  * Conditions on the index's further columns are tested on the way.  As many as
  * ef must pass, which takes more hops the smaller the share of rows that do;
@@ -49,6 +55,7 @@
 
 #include <math.h>
 
+#include "access/sysattr.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "utils/selfuncs.h"
@@ -90,6 +97,30 @@ cost_filtered(const IndexPath *path, double share, bool sketches, int ef,
 		*total += sweep;
 }
 
+/*
+ * What share of the rows satisfies the conditions on other columns than the
+ * vector?  One on that is about the distance, and does not thin out the nearest.
+ */
+static double
+share_kept(PlannerInfo *root, const IndexOptInfo *info)
+{
+	int			vector = info->indexkeys[0] - FirstLowInvalidHeapAttributeNumber;
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	foreach(lc, info->indrestrictinfo)
+	{
+		RestrictInfo *condition = lfirst_node(RestrictInfo, lc);
+		Bitmapset  *columns = NULL;
+
+		pull_varattnos((Node *) condition->clause, info->rel->relid, &columns);
+		if (!bms_is_member(vector, columns))
+			others = lappend(others, condition);
+	}
+	return Max(clauselist_selectivity(root, others, 0, JOIN_INNER, NULL),
+			   1e-9);
+}
+
 void
 tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 				  Cost *startup_cost, Cost *total_cost,
@@ -105,7 +136,7 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 		(info->pages + (double) effective_cache_size + 1.0);
 	double		slot_pages = 1.0;
 	double		hop_slots = 1.0;
-	double		hops;
+	double		kept;
 	double		hop_cost;
 	bool		sketches;
 	int			ef;
@@ -131,11 +162,12 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	get_tablespace_page_costs(info->reltablespace, &random_page_cost, NULL);
 	hop_cost += hop_slots * slot_pages *
 		(CACHED_PAGE_COST * seq_page_cost + uncached * random_page_cost);
-	hops = Min(rows, POOL_GROWTH * ef + log2(rows + 1));
 
 	if (path->indexclauses == NIL)
 	{
-		*startup_cost = hops * hop_cost;
+		kept = share_kept(root, info);
+		*startup_cost = hop_cost * Min(rows, log2(rows + 1) +
+									   Max(POOL_GROWTH, 1 / kept) * ef);
 		*total_cost = *startup_cost +
 			rows * (2 * hop_cost + cpu_index_tuple_cost);
 	}

@@ -9,7 +9,8 @@
  * src/README.md.
  *
  * Rows that the index does not keep all of are made from the table's: those
- * whose vector was rounded or has no distance, and those in a chain.
+ * whose vector was rounded or has no distance, those that a value was left out of,
+ * and those in a chain.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,9 +43,8 @@ struct TgIndexOnly
 };
 
 /*
- * Which columns can be returned?  A vector only where that is what most rows
- * are stored as, and SQL's distances are the index's: the executor does not put
- * the rows of an index-only scan in order.
+ * Which columns can be returned?  The vector only where most are stored as they
+ * are.
  *
  * On a standby no column can: redo of VACUUM does not wait for pins.
  */
@@ -54,12 +54,12 @@ tg_amcanreturn(Relation index, int attno)
 	if (RecoveryInProgress() || RelationGetNumberOfAttributes(index) == 1)
 		return false;
 	if (attno > 1)
-		return TupleDescAttr(RelationGetDescr(index), attno - 1)->attlen > 0;
+		return attno > IndexRelationGetNumberOfKeyAttributes(index) ||
+			TupleDescAttr(RelationGetDescr(index), attno - 1)->attlen > 0;
 
 	/* That of a partitioned table, which the planner asks as well, is empty. */
 	return RELKIND_HAS_STORAGE(index->rd_rel->relkind) &&
-		tg_opclass_get(index)->value != NULL &&
-		tg_index_get(index)->meta.storage == TG_STORAGE_FLOAT;
+		tg_index_get(index)->meta.exact;
 }
 
 TgIndexOnly *
@@ -97,28 +97,18 @@ tg_index_only_destroy(TgIndexOnly *only)
 	pfree(only);
 }
 
-static void
-put_tuple(TgIndexOnly *only, Datum *values, bool *isnull)
-{
-	IndexScanDesc scan = only->scan;
-
-	scan->xs_hitupdesc = RelationGetDescr(scan->indexRelation);
-	scan->xs_hitup = heap_form_tuple(scan->xs_hitupdesc, values, isnull);
-}
-
 /*
- * Make a row of what is in the open vertex, if it is there and whole.
+ * Read the values of a row that is in the open vertex.  False if it is not there,
+ * or not whole.
  */
 static bool
-read_row(TgIndexOnly *only, TgReader *reader, TgVertexId id,
-		 const ItemPointerData *tid)
+read_values(TgIndexOnly *only, TgReader *reader, TgVertexId id,
+			const ItemPointerData *tid, Datum *values, bool *isnull)
 {
 	Relation	index = only->scan->indexRelation;
 	const TgIndex *info = tg_index_get(index);
 	const TgSlotHeader *header = reader->header;
 	const TgRow *row = NULL;
-	Datum		values[INDEX_MAX_KEYS];
-	bool		isnull[INDEX_MAX_KEYS];
 	TgSpan		span;
 	float	   *floats;
 
@@ -135,6 +125,12 @@ read_row(TgIndexOnly *only, TgReader *reader, TgVertexId id,
 	}
 	if (row == NULL || tg_row_isnull(row, 0))
 		return false;
+	if (!tg_row_is_sane(&only->columns, row))
+		tg_report_corruption(index, tg_id_stripe(&reader->layout, id),
+							 "Slot %u has a row with columns longer than it.",
+							 id);
+	if (!tg_row_deform(&only->columns, row, values, isnull))
+		return false;
 
 	floats = palloc(sizeof(float) * info->geometry.dims);
 	tg_unstore(&info->geometry, info->layout.storage,
@@ -142,8 +138,6 @@ read_row(TgIndexOnly *only, TgReader *reader, TgVertexId id,
 	span = (TgSpan) {floats, info->geometry.dims};
 	values[0] = tg_opclass_get(index)->value(span);
 	isnull[0] = false;
-	tg_row_deform(&only->columns, row, values, isnull);
-	put_tuple(only, values, isnull);
 	return true;
 }
 
@@ -178,47 +172,55 @@ fetch_values(TgIndexOnly *only, const ItemPointerData *tid, Datum *values,
 	return true;
 }
 
+/*
+ * Read the values of a row from the index or, if it has not all of them, from the
+ * table.  The page that the row is on in the index is pinned.  False if there is
+ * no row.
+ */
 static bool
-fetch_row(TgIndexOnly *only, const ItemPointerData *tid)
+get_values(TgIndexOnly *only, TgReader *reader, TgVertexId owner,
+		   const ItemPointerData *tid, Datum *values, bool *isnull)
 {
-	Datum		values[INDEX_MAX_KEYS];
-	bool		isnull[INDEX_MAX_KEYS];
-	bool		found = fetch_values(only, tid, values, isnull);
+	bool		found = false;
 
-	if (found)
+	tg_index_only_release(only);
+	if (owner < TG_MAX_SLOT)
 	{
-		put_tuple(only, values, isnull);
-		ExecClearTuple(only->slot);
+		only->pinned = tg_reader_pin(reader, owner);
+		tg_reader_open_slot(reader, owner);
+		found = read_values(only, reader, owner, tid, values, isnull);
+		reader->graph.close(&reader->graph);
 	}
-	return found;
+	return found || fetch_values(only, tid, values, isnull);
 }
 
 bool
 tg_index_only_row(TgIndexOnly *only, TgReader *reader, TgVertexId owner,
 				  const ItemPointerData *tid)
 {
+	IndexScanDesc scan = only->scan;
+	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull[INDEX_MAX_KEYS];
 	MemoryContext old;
-	bool		found = false;
+	bool		found;
 
-	tg_index_only_release(only);
 	MemoryContextReset(only->context);
 	old = MemoryContextSwitchTo(only->context);
-	if (owner < TG_MAX_SLOT)
+	found = get_values(only, reader, owner, tid, values, isnull);
+	if (found)
 	{
-		only->pinned = tg_reader_pin(reader, owner);
-		tg_reader_open_slot(reader, owner);
-		found = read_row(only, reader, owner, tid);
-		reader->graph.close(&reader->graph);
+		scan->xs_hitupdesc = RelationGetDescr(scan->indexRelation);
+		scan->xs_hitup = heap_form_tuple(scan->xs_hitupdesc, values, isnull);
 	}
-	if (!found)
-		found = fetch_row(only, tid);
+	if (only->slot)
+		ExecClearTuple(only->slot);
 	MemoryContextSwitchTo(old);
 	return found;
 }
 
 bool
-tg_index_only_distance(TgIndexOnly *only, const ItemPointerData *tid,
-					   double *distance)
+tg_index_only_distance(TgIndexOnly *only, TgReader *reader, TgVertexId owner,
+					   const ItemPointerData *tid, double *distance)
 {
 	const ScanKeyData *orderby = &only->scan->orderByData[0];
 	Datum		values[INDEX_MAX_KEYS];
@@ -228,12 +230,14 @@ tg_index_only_distance(TgIndexOnly *only, const ItemPointerData *tid,
 
 	MemoryContextReset(only->context);
 	old = MemoryContextSwitchTo(only->context);
-	found = fetch_values(only, tid, values, isnull) && !isnull[0];
+	found = get_values(only, reader, owner, tid, values, isnull) &&
+		!isnull[0];
 	if (found)
 		*distance = DatumGetFloat8(FunctionCall2Coll(unconstify(FmgrInfo *, &orderby->sk_func),
 													 orderby->sk_collation,
 													 values[0],
 													 orderby->sk_argument));
+	tg_index_only_release(only);
 	if (only->slot)
 		ExecClearTuple(only->slot);
 	MemoryContextSwitchTo(old);

@@ -31,10 +31,12 @@ extern bool tg_index_only_row(TgIndexOnly *only, TgReader *reader,
 extern void tg_index_only_release(TgIndexOnly *only);
 
 /*
- * The first distance of ORDER BY, computed from the table's row.  False if the
- * scan's snapshot sees no row there.
+ * The first distance of ORDER BY of a row that the scan found at the vertex, from
+ * the vector in the index or, where that is not the whole of it, in the table.
+ * False if nobody sees a row there.
  */
-extern bool tg_index_only_distance(TgIndexOnly *only,
+extern bool tg_index_only_distance(TgIndexOnly *only, TgReader *reader,
+								   TgVertexId owner,
 								   const ItemPointerData *tid,
 								   double *distance);
 

@@ -36,9 +36,9 @@
 #define UNCHANGED_EF	8
 
 /*
- * Inner product: room above the length of the first vector, for those to come.
+ * Inner product: the sphere's radius, by the length of the first vector.
  */
-#define NORM_ROOM		4
+#define SPHERE_ROOM		1.25
 
 /*
  * A row's vector on its way into the index.
@@ -153,7 +153,8 @@ choose_neighbours(const TgIndex *info, TgMet *met, int n)
 		candidates[i].vector = met[i].inner;
 	}
 	nchosen = tg_prune(tg_index_prune_rule(info), candidates, n, info->layout.degree,
-					   info->layout.degree / 2, info->geometry.inner_dims);
+					   info->layout.degree / 2, info->geometry.inner_dims,
+					   NULL);
 	for (int i = 0; i < nchosen; i++)
 		met[i] = all[candidates[i].id];
 	pfree(candidates);
@@ -238,7 +239,7 @@ insert_on_layer(NewVertex *vertex, int layer)
 		tg_rotate(&info->rotation, met[i].inner, rotated);
 		neighbours[i].id = own[i] = met[i].id;
 		neighbours[i].inner = met[i].inner;
-		neighbours[i].rotated = rotated;
+		neighbours[i].rotated = met[i].rotated = rotated;
 	}
 	vertex->id = write_vertex(vertex, linker, layer, neighbours, n);
 	if (layer == 0)
@@ -345,10 +346,10 @@ set_dims(Relation index, TgSpan span)
 	{
 		tg_meta_set_dims(edit.meta, &options, span.dims, tg_half_exact(span),
 						 tg_half_in_range(span));
-		edit.meta->max_norm = NORM_ROOM *
+		edit.meta->sphere = SPHERE_ROOM *
 			sqrtf(tg_kernels->dot(span.values, span.values, span.dims));
-		if (edit.meta->max_norm == 0)
-			edit.meta->max_norm = 1;
+		if (edit.meta->sphere == 0)
+			edit.meta->sphere = 1;
 		tg_meta_edit_finish(&edit);
 	}
 	create_roots(index, span);

@@ -94,6 +94,7 @@ meet(TgGraph *base, const TgVertexView *view, TgResult *result, bool *live)
 	met->id = view->id;
 	met->root = (header->flags & TG_VERTEX_ROOT) != 0;
 	met->inner = inner;
+	met->rotated = NULL;
 	tg_reader_inner(&graph->reader, info, view->id, graph->values, inner);
 	met->distance = tg_kernels->l2sq(graph->query, met->inner, inner_dims);
 
@@ -102,7 +103,7 @@ meet(TgGraph *base, const TgVertexView *view, TgResult *result, bool *live)
 	result->payload = graph->nmet++;
 	*live = header->layer == graph->layer &&
 		!(header->flags & (TG_VERTEX_DEAD | TG_VERTEX_ROOT));
-	return met->distance;
+	return met->distance - tg_excess(&info->geometry, met->inner);
 }
 
 TgLinker *
@@ -151,21 +152,29 @@ tg_linker_rotated(const TgLinker *linker)
 }
 
 /*
- * Rotate an inner vector and build its score table, which scores codes.
+ * Build the score table of a rotated vector, which scores codes.
  */
 static void
-prepare(TgLinker *linker, const float *inner, float *rotated,
-		TgScoreTable *table)
+build_table(TgLinker *linker, const float *rotated, TgScoreTable *table)
 {
 	const TgIndex *info = linker->info;
 	int			dims = info->geometry.inner_dims;
 
-	tg_rotate(&info->rotation, inner, rotated);
 	if (linker->layout->bits == 0)
 		return;
 	for (int i = 0; i < dims; i++)
 		linker->scratch[i] = rotated[i] - info->root_rotated[i];
 	tg_table_build(table, dims, info->layout.bits, linker->scratch);
+}
+
+/* P of a vertex met.  What is computed lives until the next call. */
+static const float *
+rotate_met(TgLinker *linker, const TgMet *met)
+{
+	if (met->rotated)
+		return met->rotated;
+	tg_rotate(&linker->info->rotation, met->inner, linker->other_rotated);
+	return linker->other_rotated;
 }
 
 TgMet *
@@ -178,7 +187,8 @@ tg_linker_search(TgLinker *linker, const float *inner, int ef, int *n)
 	TgMet	   *found;
 	TgResult	result;
 
-	prepare(linker, inner, linker->rotated, &linker->table);
+	tg_rotate(&linker->info->rotation, inner, linker->rotated);
+	build_table(linker, linker->rotated, &linker->table);
 	linker->self.rotated = linker->rotated;
 	graph->query = inner;
 	graph->reader.graph.query = inner;
@@ -345,20 +355,19 @@ choose_lane(const TgLinker *linker, const Judgement *judgement, float distance,
 	((than) < 0 || \
 	 to_self[lane] * to_holder[than] < to_self[than] * to_holder[lane])
 
-		bool		own = find_own(linker, judgement->ids[lane]) >= 0;
-
 		if (to_holder[lane] < distance &&
 			to_self[lane] < tg_prune_limit(linker->rule, MEAN_RELAX, distance,
 										   to_holder[lane]))
 			occluded = true;
-		if (own &&
+		if ((superfluous < 0 || to_holder[lane] > to_holder[superfluous]) &&
 			to_self[lane] < tg_prune_limit(linker->rule, MEAN_RELAX,
 										   to_holder[lane], distance) &&
-			(superfluous < 0 || to_holder[lane] > to_holder[superfluous]))
+			find_own(linker, judgement->ids[lane]) >= 0)
 			superfluous = lane;
 		if (REPLACED_BETTER(best))
 			best = lane;
-		if (own && REPLACED_BETTER(best_own))
+		if (REPLACED_BETTER(best_own) &&
+			find_own(linker, judgement->ids[lane]) >= 0)
 			best_own = lane;
 #undef REPLACED_BETTER
 	}
@@ -382,7 +391,6 @@ choose_lane(const TgLinker *linker, const Judgement *judgement, float distance,
 static bool
 adopt(TgLinker *linker, TgVertexId id)
 {
-	const TgIndex *info = linker->info;
 	const TgLayout *layout = linker->layout;
 	MeetingGraph *graph = &linker->graph;
 	TgNeighbour adopted;
@@ -406,10 +414,8 @@ adopt(TgLinker *linker, TgVertexId id)
 	graph->reader.graph.close(&graph->reader.graph);
 	if (!live)
 		return false;
-	tg_rotate(&info->rotation, graph->met[result.payload].inner,
-			  linker->other_rotated);
 	adopted.id = id;
-	adopted.rotated = linker->other_rotated;
+	adopted.rotated = rotate_met(linker, &graph->met[result.payload]);
 	coded = tg_code_neighbour(&linker->maker, linker->rotated, &adopted);
 
 	tg_edit_begin(&edit, linker->index, layout, linker->self.id);
@@ -465,8 +471,7 @@ take_over(TgLinker *linker, const TgMet *holder, TgVertexId neighbour)
 
 	if (!adopt(linker, neighbour))
 		return false;
-	tg_rotate(&linker->info->rotation, holder->inner, linker->other_rotated);
-	coded = tg_code_neighbour(&linker->maker, linker->other_rotated, &self);
+	coded = tg_code_neighbour(&linker->maker, rotate_met(linker, holder), &self);
 
 	tg_edit_begin(&edit, linker->index, layout, holder->id);
 	header = tg_edit_header(&edit);
@@ -494,14 +499,15 @@ link_one(TgLinker *linker, const TgMet *target, bool must)
 	TgNeighbour self = linker->self;
 	Choice		choice = {-1, TG_INVALID_VERTEX};
 	Judgement	judgement;
+	const float *rotated;
 	const TgCoded *coded;
 	TgEdit		edit;
 	TgSlotHeader *header;
 
 	/* All that needs no page is done before its lock is taken. */
-	prepare(linker, target->inner, linker->other_rotated,
-			&linker->other_table);
-	coded = tg_code_neighbour(&linker->maker, linker->other_rotated, &self);
+	rotated = rotate_met(linker, target);
+	build_table(linker, rotated, &linker->other_table);
+	coded = tg_code_neighbour(&linker->maker, rotated, &self);
 	if (layout->bits == 0)
 		judge_by_vectors(linker, target, &judgement);
 
@@ -683,7 +689,8 @@ void
 tg_linker_link_root(TgLinker *linker, bool must)
 {
 	const TgIndex *info = linker->info;
-	TgMet		root = {linker->root, true, 0.0f, info->root_inner};
+	TgMet		root = {linker->root, true, 0.0f, info->root_inner,
+	info->root_rotated};
 	TgVertexId	ids[TG_MAX_DEGREE];
 	bool		done = false;
 	int			tries = 0;

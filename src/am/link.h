@@ -17,6 +17,7 @@ typedef struct TgMet
 	bool		root;
 	float		distance;		/* squared, in the inner space */
 	const float *inner;			/* [inner_dims] */
+	const float *rotated;		/* [inner_dims]: P inner; NULL unless known */
 } TgMet;
 
 typedef struct TgLinker TgLinker;

@@ -59,6 +59,8 @@ code_held(TgListMaker *maker, const float *rotated,
 		maker->residual[i] = neighbour->rotated[i] - rotated[i];
 	tg_encode(dims, info->layout.bits, maker->residual, maker->centre,
 			  maker->coded.levels, &maker->coded.a, &maker->coded.f);
+	maker->coded.a += tg_excess(&info->geometry, rotated) -
+		tg_excess(&info->geometry, neighbour->rotated);
 	return &maker->coded;
 }
 

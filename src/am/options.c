@@ -123,6 +123,10 @@ tg_options_init(void)
 					  "How many times as large as ef_search the pool becomes where much is about as near",
 					  TG_POOL_GROWTH, 1, TG_MAX_POOL_GROWTH,
 					  ShareUpdateExclusiveLock);
+	add_int_reloption(option_kind, "include_size",
+					  "Bytes that a row keeps of INCLUDE columns whose types have no fixed length",
+					  TG_DEFAULT_INCLUDE_SIZE, 0, TG_MAX_ROW_SIZE,
+					  AccessExclusiveLock);
 
 	DefineCustomIntVariable("togg.ef_search",
 							"Size of the candidate pool of a search.",
@@ -188,6 +192,7 @@ tg_amoptions(Datum reloptions, bool validate)
 		{"target_recall", RELOPT_TYPE_REAL, offsetof(TgOptions, target_recall)},
 		{"stage1_width", RELOPT_TYPE_INT, offsetof(TgOptions, stage1_width)},
 		{"pool_growth", RELOPT_TYPE_INT, offsetof(TgOptions, pool_growth)},
+		{"include_size", RELOPT_TYPE_INT, offsetof(TgOptions, include_size)},
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, option_kind,
@@ -210,6 +215,7 @@ tg_options_get(Relation index)
 	options.bits = TG_BITS_AUTO;
 	options.stage1_width = -1;
 	options.pool_growth = TG_POOL_GROWTH;
+	options.include_size = TG_DEFAULT_INCLUDE_SIZE;
 	return options;
 }
 
@@ -276,6 +282,7 @@ tg_meta_set_dims(TgMetaPage *meta, const TgOptions *options, int dims,
 		(!half_exact && tg_layout_bytes_per_vertex(&as_float) <=
 		 FLOAT_WORTH * tg_layout_bytes_per_vertex(&as_half)))
 		meta->storage = TG_STORAGE_FLOAT;
+	meta->exact = half_exact || meta->storage == TG_STORAGE_FLOAT;
 }
 
 void

@@ -40,6 +40,8 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "stat/stat.h"
+
 IndexScanDesc
 tg_ambeginscan(Relation index, int nkeys, int norderbys)
 {
@@ -113,6 +115,8 @@ end_query(IndexScanDesc scan)
 	if (state->only)
 		tg_index_only_release(state->only);
 	tg_last_scan = query_stats(state);
+	if (!state->forced)
+		tg_stat_count_scan(scan->indexRelation, &tg_last_scan);
 	state->past = tg_scan_stats(scan);
 	tg_scan_end_sweep(state);
 	state->phase = TG_PHASE_START;

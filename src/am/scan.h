@@ -69,6 +69,8 @@ typedef struct TgScanState
 	int64		taken;			/* results taken from the search */
 	Tuplesortstate *sort;		/* of the sweep */
 	TupleTableSlot *sort_slot;
+	bool		has_ahead;		/* is there a row of it that is not a result? */
+	TgResult	ahead;			/* then the first of them */
 
 	/*
 	 * Rows of the vertex, or the unranked list, that is being returned.  Of
@@ -142,47 +144,30 @@ extern bool tg_scan_is_live(const TgSlotHeader *header,
 
 /* ---------- scan_sweep.c: all that the search did not return ---------- */
 
-/* Load the next vertex; the first call reads the whole index. */
+/*
+ * Load the next vertex, if any; the first call reads the whole index.
+ */
 extern bool tg_scan_next_of_sweep(IndexScanDesc scan);
 extern void tg_scan_end_sweep(TgScanState *state);
 
 /* ---------- scan_rows.c: rows of what was found ---------- */
 
 /*
- * Load the rows of a vertex, or those of an unranked list, to be returned one
- * after the other.
+ * Take a result, which is not among those of the search any more: load its rows,
+ * to be returned one after the other.  Or put them back among the results, with
+ * exact distances, if one might have to come after the next result, which is NULL
+ * if there is none.
  */
-extern void tg_scan_load_vertex(TgScanState *state, TgVertexId id,
-								uint64 payload, double lower, bool rounded,
-								bool recheck);
+extern void tg_scan_take(IndexScanDesc scan, const TgResult *result,
+						 const TgResult *next);
+
+/* Load the rows of an unranked list. */
 extern void tg_scan_load_unranked(IndexScanDesc scan, TgUnranked kind);
 
 /*
  * Mark the rows that were found dead to all, for later scans to skip.
  */
 extern void tg_scan_kill_rows(IndexScanDesc scan);
-
-/*
- * Must the executor compute this distance itself?  Only where its interval
- * reaches one that was returned already, or that comes next.
- */
-extern bool tg_scan_needs_recheck(TgScanState *state, double lower,
-								  double width, bool has_next,
-								  double next_lower);
-
-/*
- * In an index-only scan the executor does not put rows in order.  So where a
- * distance is only known to be in an interval, it has to be computed here.
- */
-extern bool tg_scan_needs_exact(IndexScanDesc scan, const TgResult *result);
-
-/*
- * Compute the distances of a vertex's rows from the table, and hand on each row
- * that is visible as a result of its own.
- */
-extern void tg_scan_make_exact(IndexScanDesc scan, const TgResult *result,
-							   void (*put) (IndexScanDesc scan,
-											const TgResult *result));
 
 /*
  * Tell the executor the distance of the row being returned.

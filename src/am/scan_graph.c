@@ -266,14 +266,6 @@ continue_search(IndexScanDesc scan)
 	return more;
 }
 
-static void
-put_back(IndexScanDesc scan, const TgResult *result)
-{
-	TgScanState *state = scan->opaque;
-
-	tg_results_add(state->search, result);
-}
-
 bool
 tg_scan_next_of_graph(IndexScanDesc scan)
 {
@@ -305,18 +297,6 @@ tg_scan_next_of_graph(IndexScanDesc scan)
 		return false;
 	}
 	tg_search_next(search, &result);
-	if (unlikely(tg_scan_needs_exact(scan, &result)))
-	{
-		tg_scan_make_exact(scan, &result, put_back);
-		state->ntids = state->next_tid = 0;
-		return true;
-	}
-	state->taken++;
-	next = tg_search_peek(search);
-	tg_scan_load_vertex(state, result.id, result.payload, result.distance,
-						result.rounded,
-						tg_scan_needs_recheck(state, result.distance,
-											  result.error, next != NULL,
-											  next ? next->distance : 0));
+	tg_scan_take(scan, &result, tg_search_peek(search));
 	return true;
 }

@@ -51,34 +51,6 @@ tg_scan_kill_rows(IndexScanDesc scan)
 }
 
 void
-tg_scan_load_vertex(TgScanState *state, TgVertexId id, uint64 payload,
-					double lower, bool rounded, bool recheck)
-{
-	if (payload == TG_PAYLOAD_MANY)
-		state->ntids = tg_tids_collect(&state->graph.reader, id,
-									   &state->graph.choice, &state->tids,
-									   &state->tids_capacity);
-	else
-	{
-		if (state->tids == NULL)
-		{
-			state->tids_capacity = 8;
-			state->tids = palloc(sizeof(ItemPointerData) *
-								 state->tids_capacity);
-		}
-		tg_payload_to_tid(payload, &state->tids[0]);
-		state->ntids = 1;
-	}
-	state->owner = id;
-	state->next_tid = 0;
-	state->distance = lower;
-	state->isnull = state->null_distance;
-
-	/* Vectors that rounding made equal share a vertex, but not a distance. */
-	state->recheck = recheck || (rounded && state->ntids > 1);
-}
-
-void
 tg_scan_load_unranked(IndexScanDesc scan, TgUnranked kind)
 {
 	TgScanState *state = scan->opaque;
@@ -93,43 +65,105 @@ tg_scan_load_unranked(IndexScanDesc scan, TgUnranked kind)
 	state->distance = get_float8_nan();
 }
 
-bool
-tg_scan_needs_recheck(TgScanState *state, double lower, double width,
-					  bool has_next, double next_lower)
+/*
+ * Load the rows of a vertex.
+ */
+static void
+load_vertex(TgScanState *state, const TgResult *result)
 {
-	double		upper = isfinite(width) ? lower + width : INFINITY;
-	bool		recheck = width > 0 &&
-		(lower < state->upper || (has_next && next_lower <= upper));
-
-	state->upper = Max(state->upper, upper);
-	return recheck;
+	if (result->payload == TG_PAYLOAD_MANY)
+		state->ntids = tg_tids_collect(&state->graph.reader, result->id,
+									   &state->graph.choice, &state->tids,
+									   &state->tids_capacity);
+	else
+	{
+		if (state->tids == NULL)
+		{
+			state->tids_capacity = 8;
+			state->tids = palloc(sizeof(ItemPointerData) *
+								 state->tids_capacity);
+		}
+		tg_payload_to_tid(result->payload, &state->tids[0]);
+		state->ntids = 1;
+	}
+	state->owner = result->id;
+	state->next_tid = 0;
+	state->distance = result->distance;
+	state->isnull = state->null_distance;
 }
 
-bool
-tg_scan_needs_exact(IndexScanDesc scan, const TgResult *result)
+/*
+ * Must the executor compute this distance itself?  Only where its interval
+ * reaches one that was returned already, or that comes next.
+ */
+static bool
+needs_recheck(TgScanState *state, const TgResult *result, const TgResult *next)
 {
-	return scan->xs_want_itup && (result->error > 0 || result->rounded);
+	double		upper = isfinite(result->error) ?
+		result->distance + result->error : INFINITY;
+	bool		recheck = result->error > 0 &&
+		(result->distance < state->upper ||
+		 (next && next->distance <= upper));
+
+	state->upper = Max(state->upper, upper);
+
+	/* Vectors that rounding made equal share a vertex, but not a distance. */
+	return recheck || (result->rounded && state->ntids > 1);
+}
+
+/*
+ * In an index-only scan the executor does not put rows in order.  So where it
+ * would have to compute a distance, that has to be done here.
+ */
+static bool
+needs_exact(IndexScanDesc scan, const TgResult *result, const TgResult *next)
+{
+	if (!scan->xs_want_itup)
+		return false;
+	return (result->error > 0 && next &&
+			next->distance <= result->distance + result->error) ||
+		(result->rounded && result->payload == TG_PAYLOAD_MANY);
+}
+
+/*
+ * Compute the distances of a vertex's rows, and put each back as a result of its
+ * own.
+ */
+static void
+make_exact(IndexScanDesc scan, const TgResult *result)
+{
+	TgScanState *state = scan->opaque;
+	TgReader   *reader = &state->graph.reader;
+	int64		n;
+	TgResult	exact = {0};
+
+	load_vertex(state, result);
+	n = state->ntids;
+	state->ntids = 0;
+	exact.id = result->id;
+	for (int64 i = 0; i < n; i++)
+		if (tg_index_only_distance(state->only, reader, exact.id,
+								   &state->tids[i], &exact.distance))
+		{
+			exact.payload = tg_payload_from_tid(&state->tids[i]);
+			tg_results_add(state->search, &exact);
+		}
 }
 
 void
-tg_scan_make_exact(IndexScanDesc scan, const TgResult *result,
-				   void (*put) (IndexScanDesc scan, const TgResult *result))
+tg_scan_take(IndexScanDesc scan, const TgResult *result, const TgResult *next)
 {
 	TgScanState *state = scan->opaque;
-	ItemPointerData *tids = NULL;
-	int64		capacity = 0;
-	int64		n = tg_tids_collect(&state->graph.reader, result->id,
-									&state->graph.choice, &tids, &capacity);
-	TgResult	exact = {0};
 
-	exact.id = result->id;
-	for (int64 i = 0; i < n; i++)
-		if (tg_index_only_distance(state->only, &tids[i], &exact.distance))
-		{
-			exact.payload = tg_payload_from_tid(&tids[i]);
-			put(scan, &exact);
-		}
-	pfree(tids);
+	if (unlikely(needs_exact(scan, result, next)))
+	{
+		make_exact(scan, result);
+		return;
+	}
+	state->taken++;
+	load_vertex(state, result);
+	state->recheck = needs_recheck(state, result, next) &&
+		!scan->xs_want_itup;
 }
 
 /*

@@ -20,7 +20,8 @@
 #define SORT_WIDTH		2
 #define SORT_ID			3
 #define SORT_PAYLOAD	4
-#define SORT_COLUMNS	4
+#define SORT_ROUNDED	5
+#define SORT_COLUMNS	5
 
 static void
 sort_put(IndexScanDesc scan, const TgResult *result)
@@ -28,18 +29,13 @@ sort_put(IndexScanDesc scan, const TgResult *result)
 	TgScanState *state = scan->opaque;
 	TupleTableSlot *slot = state->sort_slot;
 
-	if (tg_scan_needs_exact(scan, result))
-	{
-		tg_scan_make_exact(scan, result, sort_put);
-		return;
-	}
-
 	ExecClearTuple(slot);
 	slot->tts_values[SORT_LOWER - 1] = Float8GetDatum(result->distance);
 	slot->tts_values[SORT_WIDTH - 1] = Float8GetDatum(result->error);
 	slot->tts_values[SORT_ID - 1] = Int64GetDatum((int64) result->id);
 	slot->tts_values[SORT_PAYLOAD - 1] =
 		Int64GetDatum((int64) result->payload);
+	slot->tts_values[SORT_ROUNDED - 1] = BoolGetDatum(result->rounded);
 	memset(slot->tts_isnull, false, sizeof(bool) * SORT_COLUMNS);
 	ExecStoreVirtualTuple(slot);
 	tuplesort_puttupleslot(state->sort, slot);
@@ -103,6 +99,7 @@ start_sweep(IndexScanDesc scan)
 	TupleDescInitEntry(desc, SORT_WIDTH, "width", FLOAT8OID, -1, 0);
 	TupleDescInitEntry(desc, SORT_ID, "id", INT8OID, -1, 0);
 	TupleDescInitEntry(desc, SORT_PAYLOAD, "payload", INT8OID, -1, 0);
+	TupleDescInitEntry(desc, SORT_ROUNDED, "rounded", BOOLOID, -1, 0);
 	state->sort = tuplesort_begin_heap(desc, 1, &key, &operator, &collation,
 									   &nulls_first, work_mem, NULL, false);
 	state->sort_slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
@@ -134,30 +131,57 @@ start_sweep(IndexScanDesc scan)
 	state->sort_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 }
 
+/*
+ * Take the next row out of the sort.
+ */
+static void
+look_ahead(TgScanState *state)
+{
+	TupleTableSlot *slot = state->sort_slot;
+	TgResult   *ahead = &state->ahead;
+	bool		isnull;
+
+	state->has_ahead = tuplesort_gettupleslot(state->sort, true, false, slot,
+											  NULL);
+	if (!state->has_ahead)
+		return;
+	ahead->distance = DatumGetFloat8(slot_getattr(slot, SORT_LOWER, &isnull));
+	ahead->error = DatumGetFloat8(slot_getattr(slot, SORT_WIDTH, &isnull));
+	ahead->id = (TgVertexId)
+		DatumGetInt64(slot_getattr(slot, SORT_ID, &isnull));
+	ahead->payload = (uint64)
+		DatumGetInt64(slot_getattr(slot, SORT_PAYLOAD, &isnull));
+	ahead->rounded = DatumGetBool(slot_getattr(slot, SORT_ROUNDED, &isnull));
+}
+
+/*
+ * The next of the sort's rows and of those that were put back as results.
+ */
 bool
 tg_scan_next_of_sweep(IndexScanDesc scan)
 {
 	TgScanState *state = scan->opaque;
-	TupleTableSlot *slot;
-	double		lower;
-	double		width;
-	TgVertexId	id;
-	uint64		payload;
-	bool		isnull;
+	TgSearch   *search = state->search;
+	const TgResult *next;
+	TgResult	result;
 
 	if (state->sort == NULL)
+	{
 		start_sweep(scan);
-	slot = state->sort_slot;
-	if (!tuplesort_gettupleslot(state->sort, true, false, slot, NULL))
+		look_ahead(state);
+	}
+	next = tg_search_peek(search);
+	if (state->has_ahead && (!next || state->ahead.distance < next->distance))
+	{
+		result = state->ahead;
+		look_ahead(state);
+	}
+	else if (!tg_search_next(search, &result))
 		return false;
-	lower = DatumGetFloat8(slot_getattr(slot, SORT_LOWER, &isnull));
-	width = DatumGetFloat8(slot_getattr(slot, SORT_WIDTH, &isnull));
-	id = (TgVertexId) DatumGetInt64(slot_getattr(slot, SORT_ID, &isnull));
-	payload = (uint64) DatumGetInt64(slot_getattr(slot, SORT_PAYLOAD, &isnull));
-
-	/* What comes next is not known: any width is reason to recheck. */
-	tg_scan_load_vertex(state, id, payload, lower, width > 0,
-						tg_scan_needs_recheck(state, lower, width, true, lower));
+	next = tg_search_peek(search);
+	if (state->has_ahead && (!next || state->ahead.distance < next->distance))
+		next = &state->ahead;
+	tg_scan_take(scan, &result, next);
 	return true;
 }
 

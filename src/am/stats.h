@@ -8,6 +8,7 @@
 #ifndef TOGG_STATS_H
 #define TOGG_STATS_H
 
+#include "access/genam.h"
 #include "access/relscan.h"
 
 #include "graph/search.h"

@@ -32,6 +32,7 @@
 #include "utils/wait_event.h"
 
 #include "am/sketch.h"
+#include "stat/stat.h"
 #include "tune/tune.h"
 #include "worker/worker.h"
 
@@ -181,14 +182,18 @@ flush(TgBuild *build)
 
 /*
  * There is no room for this row in memory: in what we may use, or in what there
- * is of shared memory.
+ * is of shared memory.  This is early in a build, so that who has the memory
+ * can begin anew without having lost much.
  */
 static void
 memory_is_full(TgBuild *build)
 {
 	TgBuildShared *shared = build->shared;
-	bool		used_up = pg_atomic_read_u64(&shared->memory) > shared->limit;
+	uint64		memory = pg_atomic_read_u64(&shared->memory);
+	bool		used_up = memory > shared->limit;
 	long long	rows = pg_atomic_read_u64(&shared->rows);
+	long long	wanted = rows > 0 && build->expected > rows ?
+		(long long) (1 + (double) memory / rows * build->expected / 1048576) : 0;
 	const char *name = RelationGetRelationName(build->index);
 
 	if (pg_atomic_exchange_u32(&shared->full, 1) != 0)
@@ -200,6 +205,9 @@ memory_is_full(TgBuild *build)
 			 errmsg("index \"%s\" no longer fits into shared memory after %lld rows",
 					name, rows),
 			 errdetail("The other rows are added to the index one by one."),
+			 used_up && wanted > 0 ?
+			 errhint("Increase maintenance_work_mem, to about %lld MB for all rows, if that takes longer than you can wait.",
+					 wanted) :
 			 used_up ?
 			 errhint("Increase maintenance_work_mem if that takes longer than you can wait.") :
 			 errhint("Where shared memory is in /dev/shm, make that larger.")));
@@ -383,6 +391,8 @@ tg_ambuild(Relation heap, Relation index, IndexInfo *info)
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE,
 								 TG_PHASE_CALIBRATE);
 	tg_calibrate(index);
+	if (index->rd_createSubid != InvalidSubTransactionId)
+		tg_stat_note_new(index);
 	return result;
 }
 

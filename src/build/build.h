@@ -102,7 +102,6 @@ typedef struct TgLoad
 	TgBlock		record_blocks[TG_LOAD_BLOCKS];
 	bool		half_exact;		/* would half floats keep all vectors? */
 	bool		half_in_range;
-	double		max_norm;
 
 	/* Of the member's whole scan. */
 	double		heap_tuples;
@@ -129,6 +128,7 @@ typedef struct TgLayer
 	uint32		n;
 	uint64		first_slot;
 	float	   *rotated;		/* [n][inner_dims] */
+	int8	   *coarse;			/* coarse copies of these; NULL if none */
 	TgConstructed graph;
 	uint32	   *order;			/* [n], in which they are written */
 	TgVertexId *ids;			/* [n] */
@@ -174,6 +174,7 @@ typedef struct TgBuildShared
 	uint64		nslots;
 	TgMetaPage	meta;
 	float		far_off;		/* squared distance from the middle */
+	float		coarse_step;	/* see graph/coarse.h */
 	TgStored	root;
 	TgPiece		vertices;		/* see TgBuild */
 	TgPiece		centre;
@@ -217,6 +218,7 @@ typedef struct TgBuild
 	double	   *sums;			/* [members][inner_dims + 1]: of inner
 								 * vectors not far off, and their number */
 	float	   *middle;			/* [inner_dims], about there */
+	float	   *middle_rotated; /* [inner_dims] */
 	float	   *ranges;			/* [inner_dims], for a k-d guide alone */
 	char	   *root_bytes;		/* the root's stored vector */
 
@@ -303,7 +305,18 @@ extern void tg_load_end(TgBuild *build);
 extern void tg_merge(TgBuild *build);
 extern void tg_merge_attach(TgBuild *build);
 
+/* ---------- codes.c ---------- */
+
+/*
+ * Do codes tell near from far, for vectors like those that were loaded?  Looks
+ * at the inner vectors.
+ */
+extern bool tg_build_codes_tell(TgBuild *build);
+
 /* ---------- graph.c ---------- */
+
+/* Order of floats, for qsort(). */
+extern int	tg_compare_floats(const void *a, const void *b);
 
 /* Is the vertex on this layer, which is above 0? */
 extern bool tg_build_rises(const TgIndex *info, uint32 vertex, int layer);
@@ -311,6 +324,12 @@ extern bool tg_build_rises(const TgIndex *info, uint32 vertex, int layer);
 /* Size of, and the arrays in, a layer's piece. */
 extern Size tg_layer_size(const TgIndex *info, int number, uint32 n);
 extern void tg_layer_map(TgBuild *build, int number);
+
+/* A row's inner vector. */
+extern void tg_build_embed(const TgBuild *build, uint32 row, float *inner);
+
+/* Where the root will be, about: mean[inner_dims]. */
+extern void tg_build_sample_mean(const TgBuild *build, float *mean);
 
 /* Build all layers of the graph, and say in which order they are written. */
 extern void tg_build_graph(TgBuild *build);

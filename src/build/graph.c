@@ -4,7 +4,7 @@
  *	  The second step of a build: inner vectors, and the graph on them.
  *
  * The graph is made on rotated inner vectors, whose distances are those of the
- * vectors themselves (src/graph/construct.c).
+ * vectors themselves, and on coarse copies of them (src/graph/construct.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -73,6 +73,13 @@ map_layer(TgBuild *build, const TgIndex *info, int number, uint32 n,
 		layer->below = (uint32 *) bytes;
 		bytes += sizeof(uint32) * (Size) n;
 	}
+	layer->coarse = NULL;
+	if (inner_dims >= TG_COARSE_LEAST_DIMS)
+	{
+		/* At the start of a cache line, wherever the memory begins. */
+		layer->coarse = (int8 *) TYPEALIGN(TG_BYTES_ALIGN, bytes);
+		bytes += tg_coarse_stride(inner_dims) * n + TG_BYTES_ALIGN;
+	}
 	return bytes - memory;
 }
 
@@ -94,12 +101,11 @@ tg_layer_map(TgBuild *build, int number)
 					 tg_piece_address(build, &shared->piece), layer);
 }
 
-/* A vertex's inner vector. */
-static void
-embed_vertex(const TgBuild *build, uint32 vertex, float *inner)
+void
+tg_build_embed(const TgBuild *build, uint32 row, float *inner)
 {
 	const TgGeometry *geometry = &build->info->geometry;
-	const float *vector = tg_row(&build->all, build->rows[vertex]);
+	const float *vector = tg_row(&build->all, row);
 
 	if (geometry->metric == TG_METRIC_COSINE)
 		tg_embed_query(geometry, vector, inner);
@@ -108,8 +114,8 @@ embed_vertex(const TgBuild *build, uint32 vertex, float *inner)
 				 tg_kernels->dot(vector, vector, geometry->dims), inner);
 }
 
-static int
-compare_floats(const void *a, const void *b)
+int
+tg_compare_floats(const void *a, const void *b)
 {
 	float		x = *(const float *) a;
 	float		y = *(const float *) b;
@@ -120,51 +126,158 @@ compare_floats(const void *a, const void *b)
 static float
 median(float *values, int n)
 {
-	qsort(values, n, sizeof(float), compare_floats);
+	qsort(values, n, sizeof(float), tg_compare_floats);
 	return values[n / 2];
 }
 
 /*
- * Where the middle of the data is, by the medians of a sample, and the squared
- * distance from it beyond which a vector is far off.
+ * Add an inner vector to a sum, and to the count behind it, unless it is far
+ * off; and the mean of what was added.
+ */
+static void
+add_to_sum(const float *inner, const float *middle, float far_off,
+		   int inner_dims, double *sum)
+{
+	if (!(tg_kernels->l2sq(inner, middle, inner_dims) <= far_off))
+		return;
+	for (int j = 0; j < inner_dims; j++)
+		sum[j] += inner[j];
+	sum[inner_dims] += 1.0;
+}
+
+static void
+mean_of_sum(const double *sum, int inner_dims, float *mean)
+{
+	for (int j = 0; j < inner_dims; j++)
+		mean[j] = (float) (sum[j] / Max(sum[inner_dims], 1.0));
+}
+
+/* Coarse copies of a layer's vertices, if there are any. */
+static bool
+coarse_of(const TgBuild *build, const TgLayer *layer, TgCoarse *coarse)
+{
+	coarse->dims = build->info->geometry.inner_dims;
+	coarse->stride = tg_coarse_stride(coarse->dims);
+	coarse->step = build->shared->coarse_step;
+	coarse->centre = build->middle_rotated;
+	coarse->copies = layer->coarse;
+	return layer->coarse && coarse->step > 0.0f;
+}
+
+/*
+ * The step of coarse copies, from the inner vectors of a sample that are not
+ * far off the middle.
+ */
+static float
+choose_coarse_step(TgBuild *build, const float *sample, int nsample)
+{
+	const TgIndex *info = build->info;
+	int			inner_dims = info->geometry.inner_dims;
+	float	   *rotated = tg_alloc(sizeof(float) * inner_dims *
+								   Max((Size) nsample, 1));
+	int			n = 0;
+	float		step;
+
+	for (int i = 0; i < nsample; i++)
+	{
+		const float *inner = sample + (Size) i * inner_dims;
+		float	   *to = rotated + (Size) n * inner_dims;
+
+		if (tg_kernels->l2sq(inner, build->middle, inner_dims) >
+			build->shared->far_off)
+			continue;
+		tg_rotate(&info->rotation, inner, to);
+		for (int j = 0; j < inner_dims; j++)
+			to[j] -= build->middle_rotated[j];
+		n++;
+	}
+	step = tg_coarse_step(rotated, n, inner_dims);
+	pfree(rotated);
+	return step;
+}
+
+/*
+ * Inner vectors of a sample of all rows; *n receives how many.  To be freed.
+ */
+static float *
+take_sample(const TgBuild *build, int *n)
+{
+	int			inner_dims = build->info->geometry.inner_dims;
+	float	   *sample;
+
+	*n = Min(build->all.n, MIDDLE_SAMPLE);
+	sample = tg_alloc(sizeof(float) * inner_dims * Max((Size) *n, 1));
+	for (int i = 0; i < *n; i++)
+		tg_build_embed(build, (uint64) i * build->all.n / *n,
+					   sample + (Size) i * inner_dims);
+	return sample;
+}
+
+/*
+ * Where the middle of the data is, by the medians of a sample.  Returns the
+ * squared distance from it beyond which a vector is far off.
  *
  * Codes are relative to the mean, and lose in precision what it is away from
  * the data: one vector at 1e30 must not carry it off.
  */
-static void
-find_middle(TgBuild *build)
+static float
+find_middle(const float *sample, int nsample, int inner_dims, float *middle)
 {
-	int			inner_dims = build->info->geometry.inner_dims;
-	uint32		n = build->shared->n;
-	int			nsample = Min(n, MIDDLE_SAMPLE);
-	Size		size = sizeof(float) * inner_dims;
-	float	   *sample = tg_alloc(size * Max(nsample, 1));
 	float	   *values = palloc(sizeof(float) * Max(nsample, 1));
 	float		near = 0.0f;
 
-	for (int i = 0; i < nsample; i++)
-		embed_vertex(build, (uint64) i * n / nsample,
-					 sample + (Size) i * inner_dims);
 	for (int j = 0; j < inner_dims; j++)
 	{
 		for (int i = 0; i < nsample; i++)
 			values[i] = sample[(Size) i * inner_dims + j];
-		build->middle[j] = nsample > 0 ? median(values, nsample) : 0.0f;
+		middle[j] = nsample > 0 ? median(values, nsample) : 0.0f;
 	}
 	for (int i = 0; i < nsample; i++)
-		values[i] = tg_kernels->l2sq(sample + (Size) i * inner_dims,
-									 build->middle, inner_dims);
+		values[i] = tg_kernels->l2sq(sample + (Size) i * inner_dims, middle,
+									 inner_dims);
 	if (nsample > 0)
 		near = median(values, nsample);
-	build->shared->far_off = near > 0.0f ?
-		near * FAR_OFF * FAR_OFF : INFINITY;
-	pfree(sample);
 	pfree(values);
+	return near > 0.0f ? near * FAR_OFF * FAR_OFF : INFINITY;
+}
+
+void
+tg_build_sample_mean(const TgBuild *build, float *mean)
+{
+	int			inner_dims = build->info->geometry.inner_dims;
+	int			nsample;
+	float	   *sample = take_sample(build, &nsample);
+	double	   *sum = palloc0(sizeof(double) * (inner_dims + 1));
+	float		far_off = find_middle(sample, nsample, inner_dims, mean);
+
+	for (int i = 0; i < nsample; i++)
+		add_to_sum(sample + (Size) i * inner_dims, mean, far_off, inner_dims,
+				   sum);
+	mean_of_sum(sum, inner_dims, mean);
+	pfree(sum);
+	pfree(sample);
 }
 
 /*
- * Inner vectors of all vertices, rotated, and the sum of them that are this
- * member's share and not far off.
+ * The middle of the data, and the step of coarse copies.
+ */
+static void
+survey(TgBuild *build)
+{
+	int			nsample;
+	float	   *sample = take_sample(build, &nsample);
+
+	build->shared->far_off = find_middle(sample, nsample,
+										 build->info->geometry.inner_dims,
+										 build->middle);
+	tg_rotate(&build->info->rotation, build->middle, build->middle_rotated);
+	build->shared->coarse_step = choose_coarse_step(build, sample, nsample);
+	pfree(sample);
+}
+
+/*
+ * Inner vectors of all vertices, rotated, their coarse copies, and the sum of
+ * them that are this member's share and not far off.
  */
 static void
 prepare_vectors(TgBuild *build)
@@ -174,6 +287,8 @@ prepare_vectors(TgBuild *build)
 	uint32		n = build->shared->n;
 	double	   *sum = build->sums + (Size) build->member * (inner_dims + 1);
 	float	   *inner = palloc(sizeof(float) * inner_dims);
+	TgCoarse	coarse;
+	bool		has_coarse = coarse_of(build, &build->layers[0], &coarse);
 	uint64		first;
 
 	memset(sum, 0, sizeof(double) * (inner_dims + 1));
@@ -183,19 +298,18 @@ prepare_vectors(TgBuild *build)
 
 		for (uint32 i = first; i < end; i++)
 		{
-			embed_vertex(build, i, inner);
-			if (tg_kernels->l2sq(inner, build->middle, inner_dims) <=
-				build->shared->far_off)
-			{
-				for (int j = 0; j < inner_dims; j++)
-					sum[j] += inner[j];
-				sum[inner_dims] += 1.0;
-			}
+			float	   *rotated;
+
+			tg_build_embed(build, build->rows[i], inner);
+			add_to_sum(inner, build->middle, build->shared->far_off, inner_dims,
+					   sum);
 			if (build->inner)
 				memcpy(build->inner + (Size) i * inner_dims, inner,
 					   sizeof(float) * inner_dims);
-			tg_rotate(&info->rotation, inner,
-					  build->layers[0].rotated + (Size) i * inner_dims);
+			rotated = build->layers[0].rotated + (Size) i * inner_dims;
+			tg_rotate(&info->rotation, inner, rotated);
+			if (has_coarse)
+				tg_coarse_put(&coarse, i, rotated);
 		}
 		CHECK_FOR_INTERRUPTS();
 		tg_build_progress(build, end);
@@ -220,8 +334,7 @@ choose_root(TgBuild *build)
 	for (int i = 0; i < members; i++)
 		for (int j = 0; j <= inner_dims; j++)
 			sum[j] += build->sums[(Size) i * (inner_dims + 1) + j];
-	for (int j = 0; j < inner_dims; j++)
-		inner[j] = (float) (sum[j] / Max(sum[inner_dims], 1.0));
+	mean_of_sum(sum, inner_dims, inner);
 	shared->root = tg_store_inner(&info->geometry, info->layout.storage, inner,
 								  build->root_bytes);
 	pfree(sum);
@@ -253,6 +366,7 @@ choose_vertices(TgBuild *build, int number)
 	TgLayer    *layer = &build->layers[number];
 	const TgLayer *below = &build->layers[number - 1];
 	int			inner_dims = build->info->geometry.inner_dims;
+	Size		stride = tg_coarse_stride(inner_dims);
 	uint32		n = 0;
 
 	for (uint32 i = 0; i < below->n; i++)
@@ -266,6 +380,9 @@ choose_vertices(TgBuild *build, int number)
 		memcpy(layer->rotated + (Size) n * inner_dims,
 			   below->rotated + (Size) i * inner_dims,
 			   sizeof(float) * inner_dims);
+		if (layer->coarse)
+			memcpy(layer->coarse + n * stride, below->coarse + i * stride,
+				   stride);
 		n++;
 	}
 	Assert(n == layer->n);
@@ -308,12 +425,14 @@ construct_layer(TgBuild *build, int number)
 	TgLayer    *layer = &build->layers[number];
 	const TgIndex *info = build->info;
 	TgConstructParams params = {0};
+	TgCoarse	coarse;
 	TgTeam		team = {0};
 
 	params.dims = info->geometry.inner_dims;
 	params.ef = build->options.ef_construction;
 	params.rule = tg_index_prune_rule(info);
 	params.root = info->root_rotated;
+	params.coarse = coarse_of(build, layer, &coarse) ? &coarse : NULL;
 	params.progress = number == 0 ? report_graph : NULL;
 	params.progress_arg = build;
 	team.leader = tg_build_leader(build);
@@ -340,7 +459,7 @@ tg_build_graph(TgBuild *build)
 	if (leader)
 	{
 		tg_build_phase(build, TG_PHASE_PREPARE, build->shared->n);
-		find_middle(build);
+		survey(build);
 		tg_build_deal(build);
 	}
 	tg_build_meet(build);

@@ -188,7 +188,6 @@ add_vector(TgBuild *build, TgSpan span)
 	TgLoad	   *load = loader->load;
 	EqualVectors_entry *entry;
 	bool		found;
-	double		norm2;
 
 	memcpy(tg_row(&loader->rows, load->n), span.values,
 		   sizeof(float) * span.dims);
@@ -199,8 +198,6 @@ add_vector(TgBuild *build, TgSpan span)
 	load->half_exact = load->half_exact && tg_half_exact(span);
 	load->half_in_range = load->half_in_range &&
 		(load->half_exact || tg_half_in_range(span));
-	norm2 = tg_kernels->dot(span.values, span.values, span.dims);
-	load->max_norm = Max(load->max_norm, sqrt(norm2));
 	load->blocks[load->nblocks - 1].n++;
 	return load->n++;
 }

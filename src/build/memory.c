@@ -41,6 +41,9 @@ tg_build_vertex_memory(const TgMetaPage *meta, int dims, int members)
 		sizeof(uint32) + sizeof(TgVertexId);
 	Size		bytes = sizeof(float) * dims + sizeof(uint32) + sizeof(int64);
 
+	if (inner_dims >= TG_COARSE_LEAST_DIMS)
+		graph += tg_coarse_stride(inner_dims);
+
 	/* Upper layers are copies: 1/m of the vertices on each. */
 	if (meta->graph == TG_GRAPH_HNSW)
 		graph += (graph + 2 * sizeof(uint32)) / (m - 1) + 1;

@@ -11,10 +11,15 @@
 
 #include "build/build.h"
 
+#include <math.h>
+
 #include "build/equal.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+
+/* Vectors that are looked at to choose the sphere of inner product. */
+#define SPHERE_SAMPLE	4096
 
 /*
  * See all members' vectors.
@@ -145,6 +150,37 @@ place_record(TgBuild *build, const TgRecord *record, uint32 vertex,
 }
 
 /*
+ * Inner product: the radius of the sphere on which vectors are put.
+ *
+ * The nearest of a query are among the longest vectors.  A sphere as large as
+ * those lets all others crowd round its pole, where a query tells none from the
+ * next; on one too small, vectors beyond it are ranked by it alone, and linked by
+ * their plain distance.  Nine vectors of ten inside is best, or nearly, on all
+ * data measured.
+ */
+static float
+choose_sphere(TgBuild *build)
+{
+	const TgRows *all = &build->all;
+	int			nsample = Min(all->n, SPHERE_SAMPLE);
+	float	   *norms = palloc(sizeof(float) * (nsample + 1));
+	float		sphere;
+
+	if (nsample == 0)
+		return 0;				/* the first insert chooses */
+	for (int i = 0; i < nsample; i++)
+	{
+		const float *vector = tg_row(all, (uint64) i * all->n / nsample);
+
+		norms[i] = tg_kernels->dot(vector, vector, all->dims);
+	}
+	qsort(norms, nsample, sizeof(float), tg_compare_floats);
+	sphere = sqrtf(norms[nsample - 1 - nsample / 10]);
+	pfree(norms);
+	return sphere > 0 ? sphere : 1;
+}
+
+/*
  * The metapage of the index, with all that does not depend on the graph.
  */
 static void
@@ -153,7 +189,6 @@ choose_format(TgBuild *build)
 	TgBuildShared *shared = build->shared;
 	bool		half_exact = true;
 	bool		half_in_range = true;
-	double		max_norm = 0.0;
 
 	for (int i = 0; i < shared->members; i++)
 	{
@@ -161,11 +196,23 @@ choose_format(TgBuild *build)
 
 		half_exact = half_exact && load->half_exact;
 		half_in_range = half_in_range && load->half_in_range;
-		max_norm = Max(max_norm, load->max_norm);
 	}
-	shared->meta.max_norm = (float) max_norm;
+	if (shared->meta.metric == TG_METRIC_IP)
+		shared->meta.sphere = choose_sphere(build);
 	tg_meta_set_dims(&shared->meta, &build->options, build->all.dims,
 					 half_exact, half_in_range);
+	build->info = tg_index_create(&shared->meta);
+
+	/* Where codes do not tell neighbours apart, nor would rounded vectors. */
+	if (build->options.bits == TG_BITS_AUTO && !tg_build_codes_tell(build))
+	{
+		TgOptions	options = build->options;
+
+		options.bits = 0;
+		tg_meta_set_dims(&shared->meta, &options, build->all.dims, half_exact,
+						 half_exact);
+		build->info = tg_index_create(&shared->meta);
+	}
 }
 
 /*
@@ -246,7 +293,7 @@ centre_size(const TgBuildShared *shared, const TgIndex *info)
 	Size		inner_dims = info->geometry.inner_dims;
 
 	return sizeof(double) * (inner_dims + 1) * shared->members +
-		2 * MAXALIGN(sizeof(float) * inner_dims) + info->layout.vector_size;
+		3 * MAXALIGN(sizeof(float) * inner_dims) + info->layout.vector_size;
 }
 
 static void
@@ -268,6 +315,8 @@ map_pieces(TgBuild *build)
 	build->sums = (double *) bytes;
 	bytes += sizeof(double) * (inner_dims + 1) * shared->members;
 	build->middle = (float *) bytes;
+	bytes += MAXALIGN(sizeof(float) * inner_dims);
+	build->middle_rotated = (float *) bytes;
 	bytes += MAXALIGN(sizeof(float) * inner_dims);
 	build->ranges = (float *) bytes;
 	bytes += MAXALIGN(sizeof(float) * inner_dims);
@@ -350,7 +399,6 @@ tg_merge(TgBuild *build)
 		(build->all.dims > 0 && pg_atomic_read_u32(&shared->full) == 0))
 	{
 		choose_format(build);
-		build->info = tg_index_create(&shared->meta);
 		lay_out_layers(build);
 		count_chains(build, counts);
 		allocate_graph(build);

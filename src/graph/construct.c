@@ -3,8 +3,8 @@
  * construct.c
  *	  Building a proximity graph in memory; see construct.h.
  *
- * One pass of incremental insertion, as HNSW and Vamana do it, on exact
- * distances:
+ * One pass of incremental insertion, as HNSW and Vamana do it, on distances that
+ * are exact, or as good as that (coarse.h):
  *
  *	1. The vertex nearest to the root goes in first: it is where searches
  *	   start.  All others follow in a scattered order, so that data that comes
@@ -57,6 +57,7 @@ typedef struct Construction
 	const TgTeam *team;
 	Shared	   *shared;
 	const float *vectors;
+	const TgCoarse *coarse;
 	int			n;
 	int			dims;
 	int			degree;
@@ -79,8 +80,16 @@ typedef struct Construction
 static inline const float *
 vector_of(const Construction *c, uint32 id)
 {
-	return id == (uint32) c->n ? c->params->root :
-		c->vectors + (Size) id * c->dims;
+	return c->vectors + (Size) id * c->dims;
+}
+
+/* What of a vertex distances are computed from, as a rule. */
+static inline const void *
+compared_of(const Construction *c, uint32 id)
+{
+	return c->coarse ? (const void *) (c->coarse->copies +
+									   id * c->coarse->stride) :
+		(const void *) vector_of(c, id);
 }
 
 static inline TgLink *
@@ -89,10 +98,30 @@ links_of(const Construction *c, uint32 id)
 	return c->links + (Size) id * c->capacity;
 }
 
+/*
+ * Squared distance between two vertices; if it is not below the limit, any
+ * number that is not.
+ */
+static inline float
+distance_within(const Construction *c, uint32 a, uint32 b, float limit)
+{
+	float		distance;
+
+	if (c->coarse && tg_coarse_distance(c->coarse, a, b, &distance))
+		return distance;
+	return tg_distance_within(vector_of(c, a), vector_of(c, b), c->dims, limit);
+}
+
 static inline float
 distance_between(const Construction *c, uint32 a, uint32 b)
 {
-	return tg_kernels->l2sq(vector_of(c, a), vector_of(c, b), c->dims);
+	return distance_within(c, a, b, INFINITY);
+}
+
+static inline float
+distance_to_root(const Construction *c, uint32 id)
+{
+	return tg_kernels->l2sq(c->params->root, vector_of(c, id), c->dims);
 }
 
 static void
@@ -281,18 +310,18 @@ pool_insert(Construction *c, float distance, uint32 id)
  * from the entry finds.  On return the pool's ids carry no flags.
  */
 static void
-search_graph(Construction *c, const float *query)
+search_graph(Construction *c, uint32 query)
 {
 	uint32		fresh[TG_MAX_DEGREE + TG_MAX_DEGREE / 2];
-	int			vector_bytes = Min((int) sizeof(float) * c->dims,
+	int			vector_bytes = Min(c->coarse ? (int) c->coarse->stride :
+								   (int) sizeof(float) * c->dims,
 								   PREFETCH_VECTOR);
 	int			list_bytes = sizeof(TgLink) * c->capacity;
 	int			cursor = 0;
 
 	next_epoch(c);
 	c->visited[c->entry] = c->epoch;
-	c->pool[0].distance = tg_kernels->l2sq(query, vector_of(c, c->entry),
-										   c->dims);
+	c->pool[0].distance = distance_between(c, query, c->entry);
 	c->pool[0].id = c->entry;
 	c->pool_size = 1;
 
@@ -329,16 +358,15 @@ search_graph(Construction *c, const float *query)
 			if (c->visited[neighbour] == c->epoch)
 				continue;
 			c->visited[neighbour] = c->epoch;
-			PREFETCH(vector_of(c, neighbour), vector_bytes);
+			PREFETCH(compared_of(c, neighbour), vector_bytes);
 			fresh[nfresh++] = neighbour;
 		}
 		for (int i = 0; i < nfresh; i++)
 		{
 			float		limit = c->pool_size < c->ef ?
 				INFINITY : c->pool[c->pool_size - 1].distance;
-			float		distance = tg_distance_within(query,
-													  vector_of(c, fresh[i]),
-													  c->dims, limit);
+			float		distance = distance_within(c, query, fresh[i],
+												   limit);
 
 			if (c->pool_size < c->ef || distance < limit)
 			{
@@ -369,7 +397,7 @@ set_links(Construction *c, uint32 id, const TgLink *links, int n)
 		c->candidates[i].vector = vector_of(c, links[i].id);
 	}
 	nkept = tg_prune(c->params->rule, c->candidates, n, c->degree, c->degree,
-					 c->dims);
+					 c->dims, c->coarse);
 	for (int i = 0; i < nkept; i++)
 		put_link(&kept[i], c->candidates[i].distance, c->candidates[i].id);
 	set_count(c, id, nkept);
@@ -397,7 +425,7 @@ insert_vertex(Construction *c, uint32 id)
 	TgLink		chosen[TG_MAX_DEGREE];
 	int			nchosen;
 
-	search_graph(c, vector_of(c, id));
+	search_graph(c, id);
 	set_links(c, id, c->pool, c->pool_size);
 
 	/* With the first link back, others may begin to add to the list. */
@@ -489,7 +517,7 @@ link_root(Construction *c)
 	if (!has_entry)
 		sample[n++].id = c->entry;
 	for (int i = 0; i < n; i++)
-		sample[i].distance = distance_between(c, c->n, sample[i].id);
+		sample[i].distance = distance_to_root(c, sample[i].id);
 	set_links(c, c->n, sample, n);
 	tg_free(sample);
 }
@@ -526,7 +554,7 @@ spread(const Construction *c, uint32 *parent, uint32 *queue, int queued)
 static bool
 attach(Construction *c, uint32 id, uint32 *parent)
 {
-	search_graph(c, vector_of(c, id));
+	search_graph(c, id);
 	for (int i = 0; i < c->pool_size; i++)
 	{
 		uint32		from = c->pool[i].id;
@@ -660,7 +688,7 @@ nearest_to_root(const Construction *c)
 
 	for (int i = 0; i < c->n; i++)
 	{
-		float		distance = distance_between(c, c->n, i);
+		float		distance = distance_to_root(c, i);
 
 		if (distance < nearest)
 		{
@@ -686,6 +714,7 @@ tg_construct(const TgConstructParams *params, const TgTeam *team,
 	c->params = params;
 	c->team = team;
 	c->vectors = vectors;
+	c->coarse = params->coarse;
 	c->n = graph->n;
 	c->dims = params->dims;
 	c->degree = graph->degree;

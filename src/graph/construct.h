@@ -20,7 +20,8 @@ typedef struct TgLink
 
 /*
  * A graph, in memory of the caller's.  List i is links[i * capacity ...],
- * counts[i] of them, in ascending order of distance once the graph is finished;
+ * counts[i] of them, in ascending order of distance once the graph is finished
+ * (by coarse copies, where there are any: a few hundredths may be out of order);
  * list n is the root's, which is no vertex itself but links to the entry
  * points.
  */
@@ -57,6 +58,7 @@ typedef struct TgConstructParams
 	int			ef;				/* pool of the search for candidates */
 	TgPruneRule rule;			/* by which neighbours are chosen of them */
 	const float *root;			/* [dims]: where every search starts */
+	const TgCoarse *coarse;		/* copies of the vectors; may be NULL */
 
 	/*
 	 * Called by the leader now and then with the number done of n; may be

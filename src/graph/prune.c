@@ -23,7 +23,8 @@ compare_candidates(const void *a, const void *b)
  */
 static bool
 occluded(TgPruneRule rule, const TgPruneCandidate *candidate,
-		 const TgPruneCandidate *kept, int nkept, int degree, int dims)
+		 const TgPruneCandidate *kept, int nkept, int degree, int dims,
+		 const TgCoarse *coarse)
 {
 	float		t = TG_PRUNE_RELAX_FIRST +
 		(1.0f - TG_PRUNE_RELAX_FIRST) * nkept / degree;
@@ -32,9 +33,13 @@ occluded(TgPruneRule rule, const TgPruneCandidate *candidate,
 	{
 		float		limit = tg_prune_limit(rule, t, candidate->distance,
 										   kept[i].distance);
+		float		distance;
 
-		if (tg_distance_within(candidate->vector, kept[i].vector, dims,
-							   limit) < limit)
+		if (!coarse ||
+			!tg_coarse_distance(coarse, candidate->id, kept[i].id, &distance))
+			distance = tg_distance_within(candidate->vector, kept[i].vector,
+										  dims, limit);
+		if (distance < limit)
 			return true;
 	}
 	return false;
@@ -42,7 +47,7 @@ occluded(TgPruneRule rule, const TgPruneCandidate *candidate,
 
 int
 tg_prune(TgPruneRule rule, TgPruneCandidate *candidates, int n, int degree,
-		 int least, int dims)
+		 int least, int dims, const TgCoarse *coarse)
 {
 	int			nkept = 0;
 
@@ -58,7 +63,8 @@ tg_prune(TgPruneRule rule, TgPruneCandidate *candidates, int n, int degree,
 	{
 		TgPruneCandidate candidate = candidates[i];
 
-		if (occluded(rule, &candidate, candidates, nkept, degree, dims))
+		if (occluded(rule, &candidate, candidates, nkept, degree, dims,
+					 coarse))
 			continue;
 		memmove(&candidates[nkept + 1], &candidates[nkept],
 				sizeof(TgPruneCandidate) * (i - nkept));

@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-#include "kernel/kernel.h"
+#include "graph/coarse.h"
 
 typedef struct TgPruneCandidate
 {
@@ -57,10 +57,11 @@ tg_prune_limit(TgPruneRule rule, float t, float candidate, float neighbour)
  * is scored whole in any case, and a fuller list finds more.
  *
  * On return candidates[0 .. result) are the neighbours, in ascending order of
- * distance.  A candidate must not occur twice.
+ * distance.  A candidate must not occur twice.  Candidates are compared with
+ * each other by coarse copies of that number, if there are any, not NULL.
  */
 extern int	tg_prune(TgPruneRule rule, TgPruneCandidate *candidates, int n,
-					 int degree, int least, int dims);
+					 int degree, int least, int dims, const TgCoarse *coarse);
 
 #define TG_PRUNE_RELAX_FIRST	0.75f
 

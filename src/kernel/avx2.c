@@ -143,6 +143,32 @@ dot_half_avx2(const float *a, const uint16 *b, int n)
 	return sum_spans(a, b, n, TG_SUM_DOT, true);
 }
 
+/*
+ * Differences of bytes fit 7 bits without their sign, and so multiply as
+ * unsigned and as signed ones.
+ */
+TARGET static uint32
+l2sq_bytes_avx2(const int8 *a, const int8 *b, int n)
+{
+	const __m256i ones = _mm256_set1_epi16(1);
+	__m256i		sum = _mm256_setzero_si256();
+	__m128i		half;
+
+	for (int i = 0; i < n; i += sizeof(__m256i))
+	{
+		__m256i		d = _mm256_abs_epi8(_mm256_sub_epi8(_mm256_loadu_si256((const __m256i *) (a + i)),
+														_mm256_loadu_si256((const __m256i *) (b + i))));
+
+		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(d, d),
+													  ones));
+	}
+	half = _mm_add_epi32(_mm256_castsi256_si128(sum),
+						 _mm256_extracti128_si256(sum, 1));
+	half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
+	half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xB1));
+	return (uint32) _mm_cvtsi128_si32(half);
+}
+
 TARGET static void
 half_to_float_avx2(const uint16 *src, float *dst, int n)
 {
@@ -570,6 +596,7 @@ const TgKernels tg_kernels_avx2 = {
 	.l1 = l1_avx2,
 	.l2sq_half = l2sq_half_avx2,
 	.dot_half = dot_half_avx2,
+	.l2sq_bytes = l2sq_bytes_avx2,
 	.half_to_float = half_to_float_avx2,
 	.float_to_half = float_to_half_avx2,
 	.hadamard = hadamard_avx2,

@@ -110,6 +110,42 @@ dot_half_avx512(const float *a, const uint16 *b, int n)
 	return sum_spans(a, b, n, TG_SUM_DOT, true);
 }
 
+/*
+ * Differences of bytes fit 7 bits without their sign, and so multiply as
+ * unsigned and as signed ones.
+ */
+TARGET static uint32
+l2sq_bytes_avx512(const int8 *a, const int8 *b, int n)
+{
+	const __m512i ones = _mm512_set1_epi16(1);
+	__m512i		sum = _mm512_setzero_si512();
+
+	for (int i = 0; i < n; i += sizeof(__m512i))
+	{
+		__m512i		d = _mm512_abs_epi8(_mm512_sub_epi8(_mm512_loadu_si512(a + i),
+														_mm512_loadu_si512(b + i)));
+
+		sum = _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(d, d),
+													  ones));
+	}
+	return _mm512_reduce_add_epi32(sum);
+}
+
+TARGET_VNNI static uint32
+l2sq_bytes_avx512vnni(const int8 *a, const int8 *b, int n)
+{
+	__m512i		sum = _mm512_setzero_si512();
+
+	for (int i = 0; i < n; i += sizeof(__m512i))
+	{
+		__m512i		d = _mm512_abs_epi8(_mm512_sub_epi8(_mm512_loadu_si512(a + i),
+														_mm512_loadu_si512(b + i)));
+
+		sum = _mm512_dpbusd_epi32(sum, d, d);
+	}
+	return _mm512_reduce_add_epi32(sum);
+}
+
 /* The mask of the elements from i on, where n is the end. */
 TARGET TG_INLINE __mmask16
 mask_to(int i, int n)
@@ -588,6 +624,7 @@ const TgKernels tg_kernels_avx512 = {
 	.l1 = l1_avx512,
 	.l2sq_half = l2sq_half_avx512,
 	.dot_half = dot_half_avx512,
+	.l2sq_bytes = l2sq_bytes_avx512,
 	.half_to_float = half_to_float_avx512,
 	.float_to_half = float_to_half_avx512,
 	.hadamard = hadamard_avx512,
@@ -604,6 +641,7 @@ const TgKernels tg_kernels_avx512vnni = {
 	.l1 = l1_avx512,
 	.l2sq_half = l2sq_half_avx512,
 	.dot_half = dot_half_avx512,
+	.l2sq_bytes = l2sq_bytes_avx512vnni,
 	.half_to_float = half_to_float_avx512,
 	.float_to_half = float_to_half_avx512,
 	.hadamard = hadamard_avx512,

@@ -35,6 +35,9 @@
 #define TG_TABLE_ALIGN	4
 #define TG_TABLE_DIMS	(TG_TABLE_ALIGN * TG_GROUP_DIMS)
 
+/* Spans of bytes are padded to a multiple of this many. */
+#define TG_BYTES_ALIGN	64
+
 /*
  * A query as the code scan needs it: an 8-bit table of the partial sums of
  * every group of four dimensions, and the line that turns the integer sum
@@ -62,6 +65,12 @@ typedef struct TgKernels
 	/* The same with b in half precision. */
 	float		(*l2sq_half) (const float *a, const uint16 *b, int n);
 	float		(*dot_half) (const float *a, const uint16 *b, int n);
+
+	/*
+	 * The sum of (a-b)^2 over n bytes, n being a multiple of TG_BYTES_ALIGN.
+	 * No byte of a may differ by more than 127 from that of b.
+	 */
+	uint32		(*l2sq_bytes) (const int8 *a, const int8 *b, int n);
 
 	/* Conversions; to half rounds to nearest even, overflow to infinity. */
 	void		(*half_to_float) (const uint16 *src, float *dst, int n);

@@ -125,6 +125,21 @@ dot_half_neon(const float *a, const uint16 *b, int n)
 	return sum_spans(a, b, n, TG_SUM_DOT, true);
 }
 
+static uint32
+l2sq_bytes_neon(const int8 *a, const int8 *b, int n)
+{
+	uint32x4_t	sum = vdupq_n_u32(0);
+
+	for (int i = 0; i < n; i += sizeof(int8x16_t))
+	{
+		uint8x16_t	d = vreinterpretq_u8_s8(vabdq_s8(vld1q_s8(a + i), vld1q_s8(b + i)));
+
+		sum = vpadalq_u16(sum, vmull_u8(vget_low_u8(d), vget_low_u8(d)));
+		sum = vpadalq_u16(sum, vmull_high_u8(d, d));
+	}
+	return vaddvq_u32(sum);
+}
+
 static void
 half_to_float_neon(const uint16 *src, float *dst, int n)
 {
@@ -484,6 +499,7 @@ const TgKernels tg_kernels_neon = {
 	.l1 = l1_neon,
 	.l2sq_half = l2sq_half_neon,
 	.dot_half = dot_half_neon,
+	.l2sq_bytes = l2sq_bytes_neon,
 	.half_to_float = half_to_float_neon,
 	.float_to_half = float_to_half_neon,
 	.hadamard = hadamard_neon,

@@ -98,6 +98,16 @@ dot_half_scalar(const float *a, const uint16 *b, int n)
 	return sum_spans(a, b, n, TG_SUM_DOT, true);
 }
 
+static uint32
+l2sq_bytes_scalar(const int8 *a, const int8 *b, int n)
+{
+	uint32		sum = 0;
+
+	for (int i = 0; i < n; i++)
+		sum += (uint32) ((a[i] - b[i]) * (a[i] - b[i]));
+	return sum;
+}
+
 static void
 half_to_float_scalar(const uint16 *src, float *dst, int n)
 {
@@ -271,6 +281,7 @@ const TgKernels tg_kernels_scalar = {
 	.l1 = l1_scalar,
 	.l2sq_half = l2sq_half_scalar,
 	.dot_half = dot_half_scalar,
+	.l2sq_bytes = l2sq_bytes_scalar,
 	.half_to_float = half_to_float_scalar,
 	.float_to_half = float_to_half_scalar,
 	.hadamard = hadamard_scalar,

@@ -74,7 +74,11 @@ tg_slot_stripe(Relation index, const TgLayout *layout, TgVertexId id,
 	/* An id read from a damaged page may be anything. */
 	if (unlikely((uint64) stripe + layout->stripe_pages > *nblocks))
 	{
-		*nblocks = RelationGetNumberOfBlocks(index);
+		/* An index does not shrink: what it was once known to be spares asking. */
+		*nblocks = RelationGetSmgr(index)->smgr_cached_nblocks[MAIN_FORKNUM];
+		if (*nblocks == InvalidBlockNumber ||
+			(uint64) stripe + layout->stripe_pages > *nblocks)
+			*nblocks = RelationGetNumberOfBlocks(index);
 		if ((uint64) stripe + layout->stripe_pages > *nblocks)
 			tg_report_corruption(index, stripe,
 								 "There is a link to slot %u, but the index ends at block %u.",
@@ -119,7 +123,7 @@ tg_meta_check(Relation index, const TgMetaPage *meta)
 		 (meta->bits > TG_MAX_BITS ||
 		  meta->storage < TG_STORAGE_FLOAT ||
 		  meta->storage > TG_STORAGE_HALF ||
-		  !(meta->max_norm >= 0))))
+		  !(meta->sphere >= 0))))
 		tg_report_corruption(index, TG_METAPAGE_BLKNO,
 							 "The metapage says: metric %u, %u dimensions, storage %u, %u bits, degree %u, graph %u, guide %u, %u clusters, ef_construction %u.",
 							 meta->metric, meta->dims, meta->storage,
@@ -172,7 +176,7 @@ tg_index_create(const TgMetaPage *meta)
 	info->meta = *meta;
 	index_set_pointers(info, inner_dims);
 	tg_geometry_init(&info->geometry, meta->metric, meta->dims,
-					 meta->max_norm);
+					 meta->sphere);
 	tg_layout_init(&info->layout, meta, inner_dims);
 	tg_rotation_init(&info->rotation, inner_dims, meta->seed,
 					 info->rotation.signs);

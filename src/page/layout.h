@@ -211,7 +211,7 @@ typedef struct TgMetaPage
 	uint16		clusters;		/* of a neighbour list */
 	uint16		unused;
 	uint32		ef_construction;
-	float		max_norm;		/* inner product: see type/metric.h */
+	float		sphere;			/* inner product: see type/metric.h */
 	uint64		seed;			/* of the rotation */
 	TgVertexId	root;
 
@@ -244,6 +244,8 @@ typedef struct TgMetaPage
 	int64		calibrate_time; /* TimestampTz; 0: never */
 	int32		calibrated_width;	/* the options in force then */
 	int32		calibrated_growth;
+
+	uint32		exact;			/* does its storage lose nothing, mostly? 1: yes */
 
 	/* Sketches of filter columns: see sketch.h. */
 	BlockNumber sketches;		/* first page; 0: there are none */

@@ -121,6 +121,9 @@ extern void tg_reader_free(TgReader *reader);
 /* Open any kind of slot; close with graph.close. */
 extern const TgSlotHeader *tg_reader_open_slot(TgReader *reader, TgVertexId id);
 
+/* Pin a block, by way of where this backend saw it last. */
+extern Buffer tg_pin_block(Relation index, BlockNumber block);
+
 /* Pin the page of a slot's header, and count that as an access. */
 extern Buffer tg_reader_pin(TgReader *reader, TgVertexId id);
 
@@ -207,6 +210,42 @@ extern int	tg_list_stale_lanes(const TgLayout *layout, const void *slot);
 extern void tg_list_reorder(const TgLayout *layout, void *slot,
 							const uint16 *order, const TgSlotHeader *divided);
 
+/* ---------- patch.c: bytes of pages ---------- */
+
+/*
+ * Bytes that a page is to have, which is pinned and locked exclusively.  They
+ * count as used content of the page.
+ */
+typedef struct TgPatch
+{
+	Buffer		buffer;
+	int			offset;			/* in the page */
+	int			size;
+	const char *bytes;
+} TgPatch;
+
+/* A record of generic WAL is about so many pages. */
+#define TG_MAX_PATCHES		MAX_GENERIC_XLOG_PAGES
+
+/* Apply patches, one to a page, in one WAL record: of what they change. */
+extern void tg_patch_pages(Relation index, const TgPatch *patches, int n);
+
+/* Write bytes into a page image, and count them as used. */
+extern void tg_put_bytes(Page page, int offset, const char *bytes, int size);
+
+/*
+ * Do not WAL-log the changes to an index that come from now on in this process:
+ * it is being built, and all of its pages are logged in the end.
+ */
+extern void tg_log_suspend(Relation index);
+extern void tg_log_resume(void);
+
+/* Are changes to an index logged now? */
+extern bool tg_is_logged(Relation index);
+
+/* GenericXLogStart(), which heeds that. */
+extern GenericXLogState *tg_generic_start(Relation index);
+
 /* ---------- writer.c: slots ---------- */
 
 /*
@@ -226,11 +265,8 @@ typedef struct TgEdit
 	Relation	index;
 	const TgLayout *layout;
 	TgVertexId	id;
-	Buffer		buffer;
-	GenericXLogState *xlog;
+	Buffer		buffer;			/* of the first page */
 	char	   *slot;
-	char	   *first_piece;	/* of the slot, in the page image */
-	char	   *copy;			/* only where the part spans pages */
 } TgEdit;
 
 /*
@@ -247,9 +283,6 @@ extern void tg_edit_begin_cleanup(TgEdit *edit, Relation index,
 								  const TgLayout *layout, TgVertexId id);
 extern void tg_edit_finish(TgEdit *edit);
 extern void tg_edit_abort(TgEdit *edit);
-
-/* Replace the whole list part, where it does not span pages. */
-extern void tg_edit_put(TgEdit *edit, const char *list);
 
 static inline TgSlotHeader *
 tg_edit_header(TgEdit *edit)
@@ -353,13 +386,6 @@ extern void tg_bulk_end(TgBulk *bulk);
 
 /* The id that the i-th slot of a bulk write gets. */
 extern TgVertexId tg_bulk_id(const TgLayout *layout, uint64 i);
-
-/*
- * Do not WAL-log the changes to an index that come from now on in this process:
- * it is being built, and all of its pages are logged in the end.
- */
-extern void tg_log_suspend(Relation index);
-extern void tg_log_resume(void);
 
 /* Create the metapage of an empty index. */
 extern void tg_meta_create(Relation index, ForkNumber fork,

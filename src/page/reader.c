@@ -71,7 +71,34 @@ hint_for(Relation index, BlockNumber block)
 }
 
 /*
- * Pin a block.
+ * Pin a block where it was last seen, if it is still there.
+ */
+static inline bool
+pin_by_hint(Relation index, BlockNumber block, Buffer hint)
+{
+	if (!BufferIsValid(hint) ||
+		!ReadRecentBuffer(INDEX_LOCATOR(index), MAIN_FORKNUM, block, hint))
+		return false;
+	pgstat_count_buffer_read(index);
+	pgstat_count_buffer_hit(index);
+	return true;
+}
+
+Buffer
+tg_pin_block(Relation index, BlockNumber block)
+{
+	Buffer	   *hint;
+
+	if (hints == NULL)
+		hints_init();
+	hint = hint_for(index, block);
+	if (!pin_by_hint(index, block, *hint))
+		*hint = ReadBuffer(index, block);
+	return *hint;
+}
+
+/*
+ * The same for a reader, which looks whether blocks come from disk.
  */
 static inline Buffer
 pin_block(TgReader *reader, BlockNumber block)
@@ -84,13 +111,8 @@ pin_block(TgReader *reader, BlockNumber block)
 	reader->pages++;
 	if (unlikely(reader->graph.ahead > 0) && ++reader->hits > READ_AHEAD_HITS)
 		reader->graph.ahead = 0;
-	if (BufferIsValid(*hint) &&
-		ReadRecentBuffer(INDEX_LOCATOR(index), MAIN_FORKNUM, block, *hint))
-	{
-		pgstat_count_buffer_read(index);
-		pgstat_count_buffer_hit(index);
+	if (pin_by_hint(index, block, *hint))
 		return *hint;
-	}
 	INSTR_TIME_SET_CURRENT(start);
 	*hint = ReadBuffer(index, block);
 	INSTR_TIME_SET_CURRENT(elapsed);

@@ -176,7 +176,7 @@ new_tids_slot(Relation index, const TgLayout *layout, TgVertexId owner,
 
 		id = take_unranked_page(index, layout);
 		tg_edit_begin(&page, index, layout, id);
-		tg_edit_put(&page, list);
+		memcpy(page.slot, list, layout->list.size);
 		tg_edit_finish(&page);
 	}
 	else

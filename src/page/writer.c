@@ -22,44 +22,6 @@
 #define PAGE_HAS_ROOM		(BLCKSZ / 2)
 
 /*
- * The index whose changes are not logged one by one, because the build that is
- * under way logs all of its pages at the end.
- */
-static Oid	unlogged = InvalidOid;
-
-void
-tg_log_suspend(Relation index)
-{
-	unlogged = RelationGetRelid(index);
-}
-
-void
-tg_log_resume(void)
-{
-	unlogged = InvalidOid;
-}
-
-/*
- * Begin to change pages of an index: GenericXLogStart(), or the same without a
- * record.  All that GenericXLogStart() wants to know of a relation is whether
- * it is logged.
- */
-static GenericXLogState *
-start_change(Relation index)
-{
-	RelationData mute;
-	FormData_pg_class form;
-
-	if (likely(RelationGetRelid(index) != unlogged))
-		return GenericXLogStart(index);
-	mute = *index;
-	form = *index->rd_rel;
-	form.relpersistence = RELPERSISTENCE_UNLOGGED;
-	mute.rd_rel = &form;
-	return GenericXLogStart(&mute);
-}
-
-/*
  * The newest transaction ID given out so far: no transaction that has one and
  * runs now has a later one.
  */
@@ -113,39 +75,26 @@ tg_slot_check(Relation index, const TgLayout *layout, TgVertexId id,
 }
 
 /*
- * Write bytes into a page image, and count them as used.
+ * Lock a page of a new slot exclusively, and see that it is one of the kind.
  */
-static void
-put_bytes(Page page, int offset, const char *bytes, int size)
-{
-	PageHeader	header = (PageHeader) page;
-
-	memcpy((char *) page + offset, bytes, size);
-	if (header->pd_lower < offset + size)
-		header->pd_lower = offset + size;
-}
-
-/*
- * Write a piece of a part that spans pages, in a WAL record of its own.
- */
-static void
-write_piece(Relation index, BlockNumber block, TgPageKind kind, int piece,
-			const char *bytes, int size)
+static Buffer
+lock_page(Relation index, BlockNumber block, TgPageKind kind, int piece)
 {
 	Buffer		buffer = ReadBuffer(index, block);
-	GenericXLogState *xlog;
-	Page		page;
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	xlog = start_change(index);
-	page = GenericXLogRegisterBuffer(xlog, buffer, 0);
-	if (PageIsNew(page))
-		tg_page_init(page, kind, piece);
+	if (PageIsNew(BufferGetPage(buffer)))
+	{
+		GenericXLogState *xlog = tg_generic_start(index);
+
+		tg_page_init(GenericXLogRegisterBuffer(xlog, buffer,
+											   GENERIC_XLOG_FULL_IMAGE),
+					 kind, piece);
+		GenericXLogFinish(xlog);
+	}
 	else
 		tg_page_check(index, buffer, kind);
-	put_bytes(page, MAXALIGN(SizeOfPageHeaderData), bytes, size);
-	GenericXLogFinish(xlog);
-	UnlockReleaseBuffer(buffer);
+	return buffer;
 }
 
 /* A piece of a part that spans pages: where it is in the part, and how long. */
@@ -162,7 +111,7 @@ piece_size(const TgPart *part, int piece)
 }
 
 /*
- * Write the pieces of a new part from the given one on.
+ * Write the pieces of a new part from the given one on, a WAL record each.
  */
 static void
 write_pieces(Relation index, const TgPart *part, TgPageKind kind,
@@ -171,8 +120,16 @@ write_pieces(Relation index, const TgPart *part, TgPageKind kind,
 	int			first = tg_part_page(part, place);
 
 	for (int i = from; i < part->pages_each; i++)
-		write_piece(index, stripe + first + i, kind, first + i,
-					piece_bytes(bytes, i), piece_size(part, i));
+	{
+		TgPatch		patch = {
+			lock_page(index, stripe + first + i, kind, first + i),
+			MAXALIGN(SizeOfPageHeaderData), piece_size(part, i),
+			piece_bytes(bytes, i)
+		};
+
+		tg_patch_pages(index, &patch, 1);
+		UnlockReleaseBuffer(patch.buffer);
+	}
 }
 
 /*
@@ -188,45 +145,31 @@ write_slot(Relation index, const TgLayout *layout, Buffer list_buffer,
 {
 	BlockNumber stripe = tg_id_stripe(layout, id);
 	int			place = tg_id_place(layout, id);
-	Buffer		vector_buffer = InvalidBuffer;
-	int			vector_page = 0;
-	GenericXLogState *xlog;
-	Page		page;
+	TgPatch		patches[2];
+	int			n = 0;
 
+	patches[n++] = (TgPatch) {
+		list_buffer, tg_part_offset(&layout->list, place),
+		Min(layout->list.size, TG_PAGE_CONTENT), list
+	};
 	if (layout->list.per_page == 0)
 		write_pieces(index, &layout->list, TG_PAGE_LIST, stripe, place, 1,
 					 list);
-	if (vector && layout->vector.size > 0)
+	if (vector && layout->vector.per_page > 0)
 	{
-		vector_page = tg_part_page(&layout->vector, place);
-		if (layout->vector.per_page == 0)
-			write_pieces(index, &layout->vector, TG_PAGE_VECTOR, stripe, place,
-						 0, vector);
-		else
-		{
-			vector_buffer = ReadBuffer(index, stripe + vector_page);
-			LockBuffer(vector_buffer, BUFFER_LOCK_EXCLUSIVE);
-			if (!PageIsNew(BufferGetPage(vector_buffer)))
-				tg_page_check(index, vector_buffer, TG_PAGE_VECTOR);
-		}
-	}
+		int			page = tg_part_page(&layout->vector, place);
 
-	xlog = start_change(index);
-	page = GenericXLogRegisterBuffer(xlog, list_buffer, 0);
-	put_bytes(page, tg_part_offset(&layout->list, place), list,
-			  Min(layout->list.size, TG_PAGE_CONTENT));
-	if (BufferIsValid(vector_buffer))
-	{
-		page = GenericXLogRegisterBuffer(xlog, vector_buffer, 0);
-		if (PageIsNew(page))
-			tg_page_init(page, TG_PAGE_VECTOR, vector_page);
-		put_bytes(page, tg_part_offset(&layout->vector, place), vector,
-				  layout->vector_size);
+		patches[n++] = (TgPatch) {
+			lock_page(index, stripe + page, TG_PAGE_VECTOR, page),
+			tg_part_offset(&layout->vector, place), layout->vector_size, vector
+		};
 	}
-	GenericXLogFinish(xlog);
-	if (BufferIsValid(vector_buffer))
-		UnlockReleaseBuffer(vector_buffer);
-	UnlockReleaseBuffer(list_buffer);
+	else if (vector && layout->vector.size > 0)
+		write_pieces(index, &layout->vector, TG_PAGE_VECTOR, stripe, place, 0,
+					 vector);
+	tg_patch_pages(index, patches, n);
+	while (n > 0)
+		UnlockReleaseBuffer(patches[--n].buffer);
 }
 
 void
@@ -246,7 +189,7 @@ static TgVertexId
 insert_on_page(Relation index, const TgLayout *layout, BlockNumber block,
 			   const char *list, const char *vector)
 {
-	Buffer		buffer = ReadBuffer(index, block);
+	Buffer		buffer = tg_pin_block(index, block);
 	Page		page = BufferGetPage(buffer);
 	int			first;
 	int			nslots = 0;
@@ -305,7 +248,7 @@ tg_extend(Relation index, const TgLayout *layout)
 		GenericXLogState *xlog;
 
 		LockBuffer(buffers[i], BUFFER_LOCK_EXCLUSIVE);
-		xlog = start_change(index);
+		xlog = tg_generic_start(index);
 		tg_page_init(GenericXLogRegisterBuffer(xlog, buffers[i],
 											   GENERIC_XLOG_FULL_IMAGE),
 					 i < layout->list.npages ? layout->kind : TG_PAGE_VECTOR,
@@ -378,43 +321,35 @@ static void
 edit_begin(TgEdit *edit, Relation index, const TgLayout *layout,
 		   TgVertexId id, bool cleanup)
 {
+	const TgPart *part = &layout->list;
 	BlockNumber nblocks = 0;
 	BlockNumber stripe = tg_slot_stripe(index, layout, id, &nblocks);
 	int			place = tg_id_place(layout, id);
-	BlockNumber first = stripe + tg_part_page(&layout->list, place);
-	Page		page;
+	BlockNumber first = stripe + tg_part_page(part, place);
 
 	edit->index = index;
 	edit->layout = layout;
 	edit->id = id;
-	edit->copy = NULL;
-	edit->buffer = ReadBuffer(index, first);
+	edit->buffer = tg_pin_block(index, first);
 	if (cleanup)
 		LockBufferForCleanup(edit->buffer);
 	else
 		LockBuffer(edit->buffer, BUFFER_LOCK_EXCLUSIVE);
 	tg_page_check(index, edit->buffer, layout->kind);
-	edit->xlog = start_change(index);
-	page = GenericXLogRegisterBuffer(edit->xlog, edit->buffer, 0);
-	edit->first_piece = (char *) page + tg_part_offset(&layout->list, place);
-	edit->slot = edit->first_piece;
 
-	if (layout->list.per_page == 0)
+	edit->slot = palloc(part->size);
+	memcpy(edit->slot,
+		   (char *) BufferGetPage(edit->buffer) + tg_part_offset(part, place),
+		   Min(part->size, TG_PAGE_CONTENT));
+	for (int i = 1; i < part->pages_each; i++)
 	{
-		edit->copy = palloc(layout->list.size);
-		memcpy(edit->copy, edit->slot, TG_PAGE_CONTENT);
-		for (int i = 1; i < layout->list.pages_each; i++)
-		{
-			Size		done = (Size) i * TG_PAGE_CONTENT;
-			Buffer		buffer = ReadBuffer(index, first + i);
+		Buffer		buffer = ReadBuffer(index, first + i);
 
-			LockBuffer(buffer, BUFFER_LOCK_SHARE);
-			tg_page_check(index, buffer, TG_PAGE_LIST);
-			memcpy(edit->copy + done, PageGetContents(BufferGetPage(buffer)),
-				   Min(TG_PAGE_CONTENT, layout->list.size - done));
-			UnlockReleaseBuffer(buffer);
-		}
-		edit->slot = edit->copy;
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		tg_page_check(index, buffer, TG_PAGE_LIST);
+		memcpy(edit->slot + (Size) i * TG_PAGE_CONTENT,
+			   PageGetContents(BufferGetPage(buffer)), piece_size(part, i));
+		UnlockReleaseBuffer(buffer);
 	}
 	tg_slot_check(index, layout, id, tg_edit_header(edit));
 }
@@ -431,18 +366,6 @@ tg_edit_begin_cleanup(TgEdit *edit, Relation index, const TgLayout *layout,
 					  TgVertexId id)
 {
 	edit_begin(edit, index, layout, id, true);
-}
-
-void
-tg_edit_put(TgEdit *edit, const char *list)
-{
-	Page		page = (Page) (edit->first_piece -
-							   tg_part_offset(&edit->layout->list,
-											  tg_id_place(edit->layout, edit->id)));
-
-	Assert(edit->copy == NULL);
-	put_bytes(page, edit->first_piece - (char *) page, list,
-			  edit->layout->list.size);
 }
 
 /*
@@ -473,7 +396,7 @@ changed_pieces(const TgEdit *edit, int *changed)
 	int			n = 0;
 
 	for (int i = 1; i < part->pages_each; i++)
-		if (piece_changed(edit, first + i, piece_bytes(edit->copy, i),
+		if (piece_changed(edit, first + i, piece_bytes(edit->slot, i),
 						  piece_size(part, i)))
 			changed[n++] = i;
 	return n;
@@ -491,26 +414,27 @@ lock_piece(const TgEdit *edit, int piece)
 }
 
 /*
- * Write pieces, which go with the first piece into one generic WAL record.
+ * Write the first piece, and later ones, in one WAL record.
  */
 static void
-finish_by_deltas(TgEdit *edit, const int *pieces, int n)
+write_patches(TgEdit *edit, const int *pieces, int n)
 {
 	const TgPart *part = &edit->layout->list;
-	Buffer		buffers[MAX_GENERIC_XLOG_PAGES];
+	TgPatch		patches[TG_MAX_PATCHES];
 
+	patches[0] = (TgPatch) {
+		edit->buffer,
+		tg_part_offset(part, tg_id_place(edit->layout, edit->id)),
+		Min(part->size, TG_PAGE_CONTENT), edit->slot
+	};
 	for (int i = 0; i < n; i++)
-	{
-		buffers[i] = lock_piece(edit, pieces[i]);
-		put_bytes(GenericXLogRegisterBuffer(edit->xlog, buffers[i], 0),
-				  MAXALIGN(SizeOfPageHeaderData),
-				  piece_bytes(edit->copy, pieces[i]),
-				  piece_size(part, pieces[i]));
-	}
-	memcpy(edit->first_piece, edit->copy, TG_PAGE_CONTENT);
-	GenericXLogFinish(edit->xlog);
-	for (int i = 0; i < n; i++)
-		UnlockReleaseBuffer(buffers[i]);
+		patches[i + 1] = (TgPatch) {
+			lock_piece(edit, pieces[i]), MAXALIGN(SizeOfPageHeaderData),
+			piece_size(part, pieces[i]), piece_bytes(edit->slot, pieces[i])
+		};
+	tg_patch_pages(edit->index, patches, n + 1);
+	while (n > 0)
+		UnlockReleaseBuffer(patches[n--].buffer);
 }
 
 /*
@@ -532,12 +456,12 @@ write_whole(TgEdit *edit, const int *pieces, int n)
 	START_CRIT_SECTION();
 	for (int i = 0; i < n; i++)
 	{
-		put_bytes(BufferGetPage(buffers[i]), MAXALIGN(SizeOfPageHeaderData),
-				  piece_bytes(edit->copy, pieces[i]),
-				  piece_size(part, pieces[i]));
+		tg_put_bytes(BufferGetPage(buffers[i]), MAXALIGN(SizeOfPageHeaderData),
+					 piece_bytes(edit->slot, pieces[i]),
+					 piece_size(part, pieces[i]));
 		MarkBufferDirty(buffers[i]);
 	}
-	if (RelationNeedsWAL(index) && RelationGetRelid(index) != unlogged)
+	if (tg_is_logged(index))
 	{
 		XLogRecPtr	end;
 
@@ -562,16 +486,15 @@ write_whole(TgEdit *edit, const int *pieces, int n)
  * in the last of them.
  */
 static void
-finish_pieces(TgEdit *edit)
+write_changed_pieces(TgEdit *edit)
 {
 	int		   *pieces = palloc(sizeof(int) * edit->layout->list.pages_each);
 	int			n = changed_pieces(edit, pieces);
 
-	if (n < MAX_GENERIC_XLOG_PAGES)
-		finish_by_deltas(edit, pieces, n);
+	if (n < TG_MAX_PATCHES)
+		write_patches(edit, pieces, n);
 	else
 	{
-		GenericXLogAbort(edit->xlog);
 		for (pieces[n++] = 0; n > TG_WHOLE_PAGES; n -= TG_WHOLE_PAGES)
 		{
 			write_whole(edit, pieces, TG_WHOLE_PAGES);
@@ -581,26 +504,27 @@ finish_pieces(TgEdit *edit)
 	}
 }
 
+static void
+edit_end(TgEdit *edit)
+{
+	pfree(edit->slot);
+	UnlockReleaseBuffer(edit->buffer);
+}
+
 void
 tg_edit_finish(TgEdit *edit)
 {
-	if (edit->copy)
-	{
-		finish_pieces(edit);
-		pfree(edit->copy);
-	}
+	if (edit->layout->list.per_page > 0)
+		write_patches(edit, NULL, 0);
 	else
-		GenericXLogFinish(edit->xlog);
-	UnlockReleaseBuffer(edit->buffer);
+		write_changed_pieces(edit);
+	edit_end(edit);
 }
 
 void
 tg_edit_abort(TgEdit *edit)
 {
-	if (edit->copy)
-		pfree(edit->copy);
-	GenericXLogAbort(edit->xlog);
-	UnlockReleaseBuffer(edit->buffer);
+	edit_end(edit);
 }
 
 void
@@ -646,7 +570,7 @@ tg_meta_edit_begin(TgMetaEdit *edit, Relation index)
 	edit->buffer = ReadBuffer(index, TG_METAPAGE_BLKNO);
 	LockBuffer(edit->buffer, BUFFER_LOCK_EXCLUSIVE);
 	tg_page_check(index, edit->buffer, TG_PAGE_META);
-	edit->xlog = start_change(index);
+	edit->xlog = tg_generic_start(index);
 	page = GenericXLogRegisterBuffer(edit->xlog, edit->buffer, 0);
 	edit->meta = TgPageGetMeta(page);
 	tg_meta_check(index, edit->meta);
@@ -753,8 +677,8 @@ bulk_put(TgBulk *bulk, const TgPart *part, int place, const char *bytes,
 	{
 		Size		piece = Min(TG_PAGE_CONTENT, size - done);
 
-		put_bytes(bulk->pages + (Size) page * BLCKSZ,
-				  tg_part_offset(part, place), bytes + done, piece);
+		tg_put_bytes(bulk->pages + (Size) page * BLCKSZ,
+					 tg_part_offset(part, place), bytes + done, piece);
 		done += piece;
 	}
 }

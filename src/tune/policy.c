@@ -28,6 +28,13 @@ tg_policy_init(TgPolicy *policy, int nknobs, const int *nchoices, uint64 seed)
 	policy->seed = seed;
 }
 
+void
+tg_policy_favour(TgPolicy *policy, const TgProposal *proposal, double logit)
+{
+	for (int i = 0; i < policy->nknobs; i++)
+		policy->logits[i][proposal->choice[i]] += logit;
+}
+
 /* SplitMix64. */
 double
 tg_policy_random(TgPolicy *policy)

@@ -14,7 +14,7 @@
 
 #include "shim.h"
 
-#define TG_MAX_KNOBS		4
+#define TG_MAX_KNOBS		6
 #define TG_MAX_CHOICES		8
 #define TG_MAX_GROUP		16
 #define TG_EXEMPLARS		3
@@ -46,6 +46,10 @@ typedef struct TgPolicy
 /* A policy that prefers nothing. */
 extern void tg_policy_init(TgPolicy *policy, int nknobs, const int *nchoices,
 						   uint64 seed);
+
+/* Like some choices better than others from the start, by so much of a logit. */
+extern void tg_policy_favour(TgPolicy *policy, const TgProposal *proposal,
+							 double logit);
 
 /* Propose a candidate. */
 extern void tg_policy_propose(TgPolicy *policy, TgProposal *proposal);

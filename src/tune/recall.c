@@ -44,9 +44,11 @@
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "am/stats.h"
+#include "stat/stat.h"
 #include "tune/nearest.h"
 
 PG_FUNCTION_INFO_V1(togg_recall);
@@ -95,6 +97,18 @@ typedef struct Outcome
 	TgScanStats stats;
 } Outcome;
 
+void
+tg_check_policies(Oid heap, const char *function)
+{
+	if (check_enable_rls(heap, InvalidOid, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("%s reads rows that row-level security hides", function),
+				 errdetail("Row-level security is active for you on table \"%s\".",
+						   get_rel_name(heap)),
+				 errhint("Ask as the table's owner, or as a role with BYPASSRLS.")));
+}
+
 /*
  * Raise an error unless the user may read all of the table.
  */
@@ -105,13 +119,7 @@ check_may_read(Oid heap)
 
 	if (allowed != ACLCHECK_OK)
 		aclcheck_error(allowed, OBJECT_TABLE, get_rel_name(heap));
-	if (check_enable_rls(heap, InvalidOid, true) == RLS_ENABLED)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("togg_recall() reads rows that row-level security hides"),
-				 errdetail("Row-level security is active for you on table \"%s\".",
-						   get_rel_name(heap)),
-				 errhint("Ask as the table's owner, or as a role with BYPASSRLS.")));
+	tg_check_policies(heap, "togg_recall()");
 }
 
 /*
@@ -447,6 +455,25 @@ put_result(Measurement *m, ReturnSetInfo *set, int ef, const Outcome *result)
 	tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
 }
 
+/*
+ * What the settings in force came to is for the view togg_stat.
+ */
+static void
+note_sample(Measurement *m, double target, const Outcome *result)
+{
+	TgStatSample sample = {
+		.taken = GetCurrentTimestamp(),
+		.k = m->k,
+		.asked = m->n,
+		.target = target
+	};
+
+	if (result->wanted == 0)
+		return;
+	sample.recall = (double) result->found / result->wanted;
+	tg_stat_note_sample(m->index, &sample);
+}
+
 /* ---------- the function ---------- */
 
 static void
@@ -572,6 +599,8 @@ togg_recall(PG_FUNCTION_ARGS)
 				settings.recall = 0;
 			}
 			result = ask_all(&m, &settings);
+			if (nef == 0)
+				note_sample(&m, settings.recall, &result);
 			put_result(&m, set, settings.ef, &result);
 		}
 	}

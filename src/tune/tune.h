@@ -42,6 +42,11 @@ extern bool tg_sampler_next(TgSampler *sampler, TgVertexId *id);
 extern void tg_read_queries(Relation index, const char *command, int limit,
 							void (*add) (void *arg, Datum value), void *arg);
 
+/* ---------- recall.c ---------- */
+
+/* Raise an error if policies hide rows of the table from the current user. */
+extern void tg_check_policies(Oid heap, const char *function);
+
 /* ---------- calibrate.c: how large a pool takes which recall ---------- */
 
 /* A calibration is stale when one in so many vertices came or died since. */

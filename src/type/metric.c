@@ -23,6 +23,13 @@
 /* Squared distances beyond this are those of vectors cut to that limit. */
 #define KEY_MAX			1e30
 
+/*
+ * Inner product: vectors longer than so many radii of the sphere are routed as if
+ * they were that long.  They are still above all others, while the errors of
+ * codes, which grow with length, stay bounded.
+ */
+#define SPHERE_CUT		1.5
+
 #define HALF_MAX		65504.0f
 
 /* Squared norms outside this range lose digits in float32. */
@@ -44,12 +51,12 @@ tg_inner_dims(TgMetric metric, int dims)
 
 void
 tg_geometry_init(TgGeometry *geometry, TgMetric metric, int dims,
-				 float max_norm)
+				 float sphere)
 {
 	geometry->metric = metric;
 	geometry->dims = dims;
 	geometry->inner_dims = tg_inner_dims(metric, dims);
-	geometry->max_norm = Min(max_norm, INNER_LIMIT);
+	geometry->sphere = Min(sphere, INNER_LIMIT);
 }
 
 bool
@@ -191,7 +198,7 @@ tg_store_inner(const TgGeometry *geometry, TgStorage storage,
 	else
 		memcpy(bytes, inner, sizeof(float) * dims);
 	if (geometry->metric == TG_METRIC_IP)
-		stored.norm2 = geometry->max_norm * geometry->max_norm -
+		stored.norm2 = geometry->sphere * geometry->sphere -
 			inner[dims] * inner[dims];
 	return stored;
 }
@@ -228,6 +235,19 @@ embed_scaled(const float *values, int dims, double scale, float *inner)
 	}
 }
 
+/*
+ * Inner product: what tg_embed() multiplies a vector of this norm by.  The key
+ * must be of what is in the inner space, as estimates of a vertex's neighbours
+ * start from it: else those of a vector that was cut would all look too near.
+ */
+static double
+shortening(const TgGeometry *geometry, double norm)
+{
+	double		longest = SPHERE_CUT * (double) geometry->sphere;
+
+	return norm > longest ? longest / norm : 1.0;
+}
+
 void
 tg_embed(const TgGeometry *geometry, const float *values, float norm2,
 		 float *inner)
@@ -245,20 +265,24 @@ tg_embed(const TgGeometry *geometry, const float *values, float norm2,
 			embed_scaled(values, dims, 1.0 / sqrt(norm2), inner);
 			break;
 		case TG_METRIC_IP:
-			inner[dims] = geometry->max_norm * geometry->max_norm - norm2;
-			if (inner[dims] < 0)
-			{
-				embed_scaled(values, dims, geometry->max_norm /
-							 norm_of(values, dims, norm2), inner);
-				inner[dims] = 0;
-			}
-			else
-			{
-				embed_scaled(values, dims, 1.0, inner);
-				inner[dims] = Min(sqrtf(inner[dims]), INNER_LIMIT);
-			}
+			embed_scaled(values, dims,
+						 shortening(geometry, norm_of(values, dims, norm2)),
+						 inner);
+			inner[dims] = geometry->sphere * geometry->sphere - norm2;
+			inner[dims] = inner[dims] > 0 ? sqrtf(inner[dims]) : 0;
 			break;
 	}
+}
+
+float
+tg_excess(const TgGeometry *geometry, const float *inner)
+{
+	float		norm2;
+
+	if (geometry->metric != TG_METRIC_IP)
+		return 0.0f;
+	norm2 = tg_kernels->dot(inner, inner, geometry->inner_dims);
+	return Max(norm2 - geometry->sphere * geometry->sphere, 0.0f);
 }
 
 void
@@ -280,7 +304,7 @@ tg_embed_query(const TgGeometry *geometry, const float *values, float *inner)
 		embed_scaled(values, dims, 1.0 / norm, inner);
 	else
 	{
-		embed_scaled(values, dims, geometry->max_norm / norm, inner);
+		embed_scaled(values, dims, geometry->sphere / norm, inner);
 		inner[dims] = 0.0f;
 	}
 }
@@ -299,7 +323,7 @@ tg_query_init(TgQuery *query, const TgGeometry *geometry, TgStorage storage,
 	query->inner = inner;
 	query->norm2 = tg_kernels->dot(values, values, dims);
 	query->norm = norm_of(values, dims, query->norm2);
-	query->scale = query->norm > 0 ? geometry->max_norm / query->norm : 0;
+	query->scale = query->norm > 0 ? geometry->sphere / query->norm : 0;
 	query->scratch = geometry->metric == TG_METRIC_L1 ?
 		palloc(sizeof(float) * dims) : NULL;
 
@@ -342,7 +366,8 @@ slow_key(const TgQuery *query, const void *bytes, TgStored stored)
 
 	tg_unstore(geometry, query->storage, bytes, values);
 	tg_embed(geometry, values, stored.norm2, inner);
-	key = tg_kernels->l2sq(query->inner, inner, geometry->inner_dims);
+	key = tg_kernels->l2sq(query->inner, inner, geometry->inner_dims) -
+		tg_excess(geometry, inner);
 	pfree(values);
 	pfree(inner);
 	return key;
@@ -448,19 +473,6 @@ distance_error(const TgQuery *query, TgStored stored, double distance)
 	return INFINITY;			/* keep compiler quiet */
 }
 
-/*
- * Inner product: what tg_embed() multiplies a vector by.  The key must be of
- * what is in the inner space, as estimates of a vertex's neighbours start from
- * it: else those of a vector that was cut would all look too near.
- */
-static double
-shortening(const TgGeometry *geometry, float norm2)
-{
-	double		max_norm = geometry->max_norm;
-
-	return norm2 > max_norm * max_norm ? max_norm / sqrt(norm2) : 1.0;
-}
-
 float
 tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
 				  double *distance, double *error)
@@ -478,9 +490,10 @@ tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
 			key = *distance * *distance;
 			break;
 		case TG_METRIC_IP:
-			key = 2 * ((double) geometry->max_norm * geometry->max_norm +
+			/* The excess of |v| is left out: see tg_excess(). */
+			key = 2 * ((double) geometry->sphere * geometry->sphere +
 					   query->scale * *distance *
-					   shortening(geometry, stored.norm2));
+					   shortening(geometry, sqrt(stored.norm2)));
 			break;
 		case TG_METRIC_COSINE:
 			key = 2 * *distance;
@@ -492,7 +505,7 @@ tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
 			key = l2sq_of(query, bytes);
 			break;
 	}
-	if (unlikely(!(fabs(key) < KEY_MAX)))
+	if (unlikely(!(fabs(key) < KEY_MAX) || stored.norm2 > NORM2_MAX))
 		return slow_key(query, bytes, stored);
 	return (float) key;
 }

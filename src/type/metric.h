@@ -8,12 +8,11 @@
  *
  *	L2				the vector itself
  *	cosine			the vector divided by its norm
- *	inner product	one more coordinate, sqrt(max_norm^2 - |v|^2), which puts
+ *	inner product	one more coordinate, sqrt(sphere^2 - |v|^2), which puts
  *					all vectors on one sphere; a query is scaled to the
- *					sphere's radius and has 0 there.  (A vector longer than
- *					max_norm, inserted later, is put where the sphere is
- *					nearest to it: the search ranks it as if it were shorter,
- *					until it is met.)
+ *					sphere's radius and has 0 there.  A longer vector has
+ *					0 for the coordinate, is cut to half as much again as
+ *					that, and is ranked by its distance less tg_excess().
  *	Hamming			the bits as zeros and ones, of which it is the squared L2
  *	L1				the vector itself.  No space of as many dimensions has L1
  *					for its L2, but the nearest by the one are among the nearest
@@ -37,11 +36,11 @@ typedef struct TgGeometry
 	TgMetric	metric;
 	int			dims;
 	int			inner_dims;
-	float		max_norm;		/* inner product only */
+	float		sphere;			/* inner product: the radius */
 } TgGeometry;
 
 extern void tg_geometry_init(TgGeometry *geometry, TgMetric metric, int dims,
-							 float max_norm);
+							 float sphere);
 
 /* Dimensions of the inner space. */
 extern int	tg_inner_dims(TgMetric metric, int dims);
@@ -98,6 +97,14 @@ extern void tg_embed_query(const TgGeometry *geometry, const float *values,
 						   float *inner);
 
 /*
+ * Inner product: how far the square of an inner vector's length (or that of its
+ * rotation) is above the sphere's, 0 on it.  So much are squared distances from
+ * it above what it is ranked by: searches subtract it from keys, and the codes
+ * of lists have it in their factors.
+ */
+extern float tg_excess(const TgGeometry *geometry, const float *inner);
+
+/*
  * A query's side of exact distances.  What it points to is the caller's, or in
  * the memory context of tg_query_init().
  */
@@ -110,7 +117,7 @@ typedef struct TgQuery
 	const float *inner;			/* [inner_dims], by tg_embed_query() */
 	float		norm2;
 	double		norm;
-	double		scale;			/* inner product: max_norm / norm */
+	double		scale;			/* inner product: sphere / norm */
 	float		slack;			/* relative error of a float32 sum */
 	float	   *scratch;		/* L1: a stored vector; [dims] */
 } TgQuery;

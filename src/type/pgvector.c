@@ -144,12 +144,60 @@ bit_span(Datum datum)
 }
 
 /*
+ * Values of spans; see TgOpclass.value.  A number that a halfvec cannot hold is
+ * rounded.
+ */
+static PgvectorValue *
+make_value(int dims, Size element_size)
+{
+	Size		size = PGVECTOR_HEADER + dims * element_size;
+	PgvectorValue *value = palloc0(size);
+
+	SET_VARSIZE(value, size);
+	value->dims = dims;
+	return value;
+}
+
+static Datum
+vector_value(TgSpan span)
+{
+	PgvectorValue *value = make_value(span.dims, sizeof(float));
+
+	memcpy(value->elements, span.values, span.dims * sizeof(float));
+	return PointerGetDatum(value);
+}
+
+static Datum
+halfvec_value(TgSpan span)
+{
+	PgvectorValue *value = make_value(span.dims, sizeof(uint16));
+
+	tg_kernels->float_to_half(span.values, (uint16 *) value->elements,
+							  span.dims);
+	return PointerGetDatum(value);
+}
+
+static Datum
+bit_value(TgSpan span)
+{
+	Size		size = VARBITTOTALLEN(span.dims);
+	VarBit	   *bits = palloc0(size);
+
+	SET_VARSIZE(bits, size);
+	VARBITLEN(bits) = span.dims;
+	for (int i = 0; i < span.dims; i++)
+		if (span.values[i] != 0)
+			VARBITS(bits)[i / BITS_PER_BYTE] |= HIGHBIT >> i % BITS_PER_BYTE;
+	return PointerGetDatum(bits);
+}
+
+/*
  * Support functions 1 of the operator classes of vector, halfvec and bit.
  */
 Datum
 togg_vector_l2_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_L2, vector_span, true};
+	static const TgOpclass opclass = {TG_METRIC_L2, vector_span, true, vector_value};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -157,7 +205,7 @@ togg_vector_l2_ops(PG_FUNCTION_ARGS)
 Datum
 togg_vector_ip_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_IP, vector_span, true};
+	static const TgOpclass opclass = {TG_METRIC_IP, vector_span, true, vector_value};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -165,7 +213,7 @@ togg_vector_ip_ops(PG_FUNCTION_ARGS)
 Datum
 togg_vector_cosine_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_COSINE, vector_span, true};
+	static const TgOpclass opclass = {TG_METRIC_COSINE, vector_span, true, vector_value};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -173,7 +221,7 @@ togg_vector_cosine_ops(PG_FUNCTION_ARGS)
 Datum
 togg_vector_l1_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_L1, vector_span, true};
+	static const TgOpclass opclass = {TG_METRIC_L1, vector_span, true, vector_value};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -181,7 +229,7 @@ togg_vector_l1_ops(PG_FUNCTION_ARGS)
 Datum
 togg_halfvec_l2_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_L2, halfvec_span, true};
+	static const TgOpclass opclass = {TG_METRIC_L2, halfvec_span, true, halfvec_value};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -189,7 +237,7 @@ togg_halfvec_l2_ops(PG_FUNCTION_ARGS)
 Datum
 togg_halfvec_ip_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_IP, halfvec_span, true};
+	static const TgOpclass opclass = {TG_METRIC_IP, halfvec_span, true, halfvec_value};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -197,7 +245,8 @@ togg_halfvec_ip_ops(PG_FUNCTION_ARGS)
 Datum
 togg_halfvec_cosine_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_COSINE, halfvec_span, true};
+	static const TgOpclass opclass = {TG_METRIC_COSINE, halfvec_span, true,
+	halfvec_value};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -205,7 +254,7 @@ togg_halfvec_cosine_ops(PG_FUNCTION_ARGS)
 Datum
 togg_halfvec_l1_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_L1, halfvec_span, true};
+	static const TgOpclass opclass = {TG_METRIC_L1, halfvec_span, true, halfvec_value};
 
 	PG_RETURN_POINTER(&opclass);
 }
@@ -213,7 +262,7 @@ togg_halfvec_l1_ops(PG_FUNCTION_ARGS)
 Datum
 togg_bit_hamming_ops(PG_FUNCTION_ARGS)
 {
-	static const TgOpclass opclass = {TG_METRIC_HAMMING, bit_span, false};
+	static const TgOpclass opclass = {TG_METRIC_HAMMING, bit_span, false, bit_value};
 
 	PG_RETURN_POINTER(&opclass);
 }

@@ -57,10 +57,7 @@ typedef struct TgOpclass
 	 */
 	bool		foreign_operator;
 
-	/*
-	 * Make a value of a span, in new memory; NULL if index-only scans must do
-	 * without.
-	 */
+	/* Make a value of a span, in new memory. */
 	Datum		(*value) (TgSpan span);
 } TgOpclass;
 

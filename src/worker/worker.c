@@ -46,6 +46,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "stat/stat.h"
 #include "tune/tune.h"
 
 /* One insert in so many counts, for all of them. */
@@ -270,6 +271,8 @@ begin_job(Job *job, Relation index)
 		return;
 	job->cluster = clustering_is_due(&meta, count_slots(index, layout));
 	job->calibrate = tg_calibration_is_due(index, &meta);
+	if (job->cluster || job->calibrate)
+		tg_stat_count_worker(index);
 }
 
 /*

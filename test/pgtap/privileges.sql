@@ -1,6 +1,6 @@
 -- Who may do what.
 BEGIN;
-SELECT plan(41);
+SELECT plan(52);
 
 CREATE ROLE togg_user;
 CREATE ROLE togg_other;
@@ -96,6 +96,38 @@ SELECT throws_ok('SELECT * FROM togg_recall(''togg_user.items_as'', queries => '
 SELECT is(current_user::text, session_user::text, 'and leaves the user as he was');
 DROP INDEX togg_user.items_as;
 REVOKE SELECT ON togg_user.items FROM togg_other;
+
+-- Options for a build are learnt by who may read the column, and index it
+CREATE TABLE togg_user.many (id int, v real[]);
+INSERT INTO togg_user.many SELECT i, ARRAY[i, i % 7, i % 11] FROM generate_series(1, 1100) i;
+ALTER TABLE togg_user.many OWNER TO togg_user;
+SELECT lives_ok(by('togg_user', 'SELECT * FROM togg_tune_build(''togg_user.many'', ''v'', sample => 1000, budget => ''0 s'')'),
+	'an owner learns options');
+SELECT throws_ok(by('togg_other', 'SELECT * FROM togg_tune_build(''togg_user.many'', ''v'')'), '42501', NULL,
+	'nobody else does');
+GRANT SELECT ON togg_user.many TO togg_other;
+SELECT throws_ok(by('togg_other', 'SELECT * FROM togg_tune_build(''togg_user.many'', ''v'')'), '42501',
+	'permission denied for schema togg_user', 'who may only read it does not');
+GRANT CREATE ON SCHEMA togg_user TO togg_other;
+SELECT lives_ok(by('togg_other', 'SELECT * FROM togg_tune_build(''togg_user.many'', ''v'', sample => 1000, budget => ''0 s'')'),
+	'unless there is room for a sample');
+ALTER TABLE togg_user.many ENABLE ROW LEVEL SECURITY;
+SELECT throws_ok(by('togg_other', 'SELECT * FROM togg_tune_build(''togg_user.many'', ''v'')'), '42501',
+	'togg_tune_build() reads rows that row-level security hides', 'nor where policies hide rows');
+
+-- Counts are for everybody, as in pg_stat_all_indexes; to reset them is not
+SELECT lives_ok(by('togg_other', $$ DO $a$ BEGIN
+	ASSERT (SELECT count(*) > 0 FROM togg_stat WHERE schemaname = 'togg_user'); END $a$ $$),
+	'everybody sees what is counted of all indexes');
+SELECT throws_ok(by('togg_user', $$ SELECT togg_stat_reset('togg_user.items_v') $$), '42501',
+	'permission denied for function togg_stat_reset', 'an owner does not reset it');
+SELECT throws_ok(by('togg_user', 'SELECT togg_stat_reset()'), '42501',
+	'permission denied for function togg_stat_reset', 'nor all of it');
+SELECT lives_ok('SELECT togg_stat_reset()', 'a superuser does');
+GRANT EXECUTE ON FUNCTION togg_stat_reset(regclass) TO togg_user;
+SELECT lives_ok(by('togg_user', 'SELECT togg_stat_reset()'), 'or whom it was granted');
+SELECT throws_ok(by('togg_other', 'SELECT togg_stat_reset()'), '42501',
+	'permission denied for function togg_stat_reset', 'and nobody else');
 
 -- Settings
 SELECT lives_ok(by('togg_user', 'SET LOCAL togg.ef_search = 200'), 'everybody may set togg.ef_search');

@@ -1,6 +1,6 @@
 -- What CREATE EXTENSION makes, no more and no less.
 BEGIN;
-SELECT plan(74);
+SELECT plan(84);
 
 -- Functions
 CREATE FUNCTION function_like(name text, args text[], result text, volatility text, parallel "char")
@@ -28,6 +28,9 @@ SELECT function_like('togg_tune', '{regclass,"double precision[]",integer,text,i
 SELECT function_like('togg_calibrate', '{regclass}', 'void', 'volatile', 'u');
 SELECT function_like('togg_calibration', '{regclass}', 'setof record', 'volatile', 'r');
 SELECT function_like('togg_estimate_build_memory', '{bigint,integer,text[]}', 'bigint', 'stable', 's');
+SELECT function_like('togg_tune_build', '{regclass,name,text,integer,interval,"double precision[]",integer,"double precision","double precision",bigint}', 'setof record', 'volatile', 'u');
+SELECT function_like('togg_stat_get', '{oid}', 'record', 'volatile', 'r');
+SELECT function_like('togg_stat_reset', '{regclass}', 'void', 'volatile', 'r');
 SELECT function_returns('togg_handler', ARRAY['internal'], 'index_am_handler');
 
 CREATE VIEW members AS
@@ -43,6 +46,7 @@ SELECT set_eq(
 		  'togg_array_l2_ops', 'togg_array_ip_ops', 'togg_array_cosine_ops', 'togg_array_l1_ops',
 		  'togg_index_info', 'togg_last_scan', 'togg_check', 'togg_cluster',
 		  'togg_estimate_build_memory', 'togg_recall', 'togg_calibrate', 'togg_calibration', 'togg_tune',
+		  'togg_stat_get', 'togg_stat_reset', 'togg_tune_build',
 		  'togg_l2_within', 'togg_ip_within', 'togg_cosine_within', 'togg_l1_within'],
 	'no other function');
 SELECT is_empty(
@@ -51,8 +55,15 @@ SELECT is_empty(
 	'no function runs with the rights of its owner');
 SELECT is_empty(
 	$$ SELECT oid::regprocedure FROM pg_proc JOIN members ON objid = oid AND catalog = 'pg_proc'
-	   WHERE NOT proisstrict AND pronargs > 0 AND proname NOT IN ('togg_handler', 'togg_recall', 'togg_tune') $$,
+	   WHERE NOT proisstrict AND pronargs > 0 AND proname NOT IN ('togg_handler', 'togg_recall', 'togg_tune', 'togg_tune_build', 'togg_stat_reset') $$,
 	'functions of arguments are strict');
+
+-- Views
+SELECT columns_are('togg_stat',
+	ARRAY['relid', 'indexrelid', 'schemaname', 'relname', 'indexrelname', 'scans', 'rows_returned', 'hops',
+		  'pages', 'distances', 'widenings', 'sweeps', 'mean_hops', 'mean_pages', 'mean_distances', 'sampled',
+		  'sample_k', 'sample_queries', 'target_recall', 'recall', 'calibrated', 'calibration_age',
+		  'calibration_stale', 'stale_lists', 'worker_runs', 'counted_since']);
 
 -- Operators
 SELECT set_eq(

@@ -66,14 +66,16 @@ my %kinds = (
 	# The inner space has one more dimension.
 	product => [ 8, 300, 'm = 16', 'array_ip_ops' ],
 	# Lists divided by a dimension.
-	split => [ 8, 300, 'm = 16, guide = kdtree' ]);
+	split => [ 8, 300, 'm = 16, guide = kdtree' ],
+	# Rows with a column to filter by, and one that shares the room.
+	columns => [ 8, 300, 'm = 16', 'array_l2_ops, id', 'INCLUDE (note)' ]);
 
 for my $kind (sort keys %kinds)
 {
 	my ($dims, $rows) = @{ $kinds{$kind} };
 
 	$node->safe_psql('postgres',
-		"CREATE TABLE source_$kind (id serial PRIMARY KEY, embedding real[])");
+		"CREATE TABLE source_$kind (id serial PRIMARY KEY, note text DEFAULT 'a note', embedding real[])");
 	$node->safe_psql('postgres', <<"SQL");
 SELECT setseed(0.5);
 INSERT INTO source_$kind (embedding)
@@ -293,10 +295,19 @@ for my $case (
 		});
 }
 
+# The columns of rows, in all vertices: a byte at a time, and all of them.
+for my $byte (0 .. 77)
+{
+	damage_vertices('columns', "byte $byte of the rows", $is_lower, 524 + $byte, "\xFF");
+}
+damage_vertices('columns', 'the rows', $is_lower, 524 + 6, "\xFF" x 72);
+damage_vertices('columns', 'lengths in the rows', $is_lower, 524 + 11, pack('v', $_))
+  for 0, 1, 64, 65, 66, 8000, 0xFFFE;
+
 # Garbage here and there, and everywhere.
 for my $round (1 .. 10)
 {
-	for my $kind ('small', 'long', 'alike')
+	for my $kind ('small', 'long', 'alike', 'columns')
 	{
 		my @bytes = map { [ random_number(1 << 22), random_number(256) ] } 1 .. 200;
 
@@ -347,7 +358,12 @@ use constant {
 	IDS => 360,
 	STALE => 488,
 	VECTOR => 492,
-	TIDS => 524
+	TIDS => 524,
+	# With columns, behind the heap TID: marks of NULL, id, length of note, note.
+	MARKS => 530,
+	ID => 531,
+	LENGTH => 535,
+	NOTE => 537
 };
 
 # Damage to a vertex with rows: $work gets the contents by reference, and where
@@ -487,6 +503,15 @@ plant_in_vertex('small', 'heap TIDs swapped', sub { swap($_[0], $_[1] + TIDS, $_
 plant_in_vertex('small', 'a row is marked as killed', sub { flip($_[0], $_[1] + TIDS + 5, "\x80") });
 plant_in_vertex('small', 'slots swapped', sub { swap($_[0], $_[1], $_[2], 530) });
 
+plant_in_vertex('columns', 'a vector marked as another', sub { flip($_[0], $_[1] + MARKS, "\1") });
+plant_in_vertex('columns', 'a column marked as NULL', sub { flip($_[0], $_[1] + MARKS, "\2") });
+plant_value('columns', 'a column of another row', ID, 'V', 12345);
+plant_value('columns', 'a value longer than its row', LENGTH, 'v', 1000);
+plant_value('columns', 'a value that is cut', LENGTH, 'v', 3);
+plant_value('columns', 'a value that is left out', LENGTH, 'v', 0xFFFF);
+plant_value('columns', 'a letter of a value', NOTE, 'C', 0x78);
+plant_in_vertex('columns', 'columns swapped', sub { swap($_[0], $_[1] + ID, $_[2] + ID, 4) });
+
 # The chains of a vertex and of NULLs.
 for my $case (
 	[ 'lost', NEXT, 'V', NO_SLOT ],
@@ -524,7 +549,7 @@ $node->safe_psql(
 CREATE TABLE $_->{table} (LIKE source_$_->{kind} INCLUDING DEFAULTS);
 INSERT INTO $_->{table} SELECT * FROM source_$_->{kind};
 CREATE INDEX $_->{table}_idx ON $_->{table} USING togg (embedding @{[ $kinds{$_->{kind}}[3] // '' ]})
-	WITH ($kinds{$_->{kind}}[2]);
+	@{[ $kinds{$_->{kind}}[4] // '' ]} WITH ($kinds{$_->{kind}}[2]);
 SQL
 my %path = map { split /\|/ } split "\n",
   $node->safe_psql('postgres', <<'SQL');
@@ -574,6 +599,8 @@ SET enable_sort = off;
 SELECT 'findings ' || count(*) || ' ' || coalesce(min(finding), '') FROM togg_check('${table}_idx', true);
 SELECT count(*) FROM (SELECT * FROM $table ORDER BY embedding $op '$query' LIMIT 10) AS found;
 SELECT count(*) FROM (SELECT * FROM $table ORDER BY embedding $op '$query' LIMIT 100000) AS found;
+SELECT count(note), max(length(note)), min(id) FROM (SELECT id, note FROM $table WHERE id > 100 ORDER BY embedding $op '$query' OFFSET 0) AS found;
+SELECT count(note), max(length(note)), min(id) FROM (SELECT id, note FROM $table ORDER BY embedding $op '$query' LIMIT 1000) AS found;
 INSERT INTO $table (embedding) SELECT clustered($dims, i) FROM generate_series(1, 20) AS i;
 INSERT INTO $table (embedding) VALUES ('$query'), ('$query'), (NULL);
 SELECT count(*) FROM togg_check('${table}_idx', true);

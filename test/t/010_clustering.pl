@@ -169,6 +169,27 @@ SELECT count(*) FROM pg_get_wal_records_info(:'before', :'after')
 SQL
 }
 
+# Lists of 34 pages are left in the order they have.  VACUUM, which changes all
+# pages of a list here, takes two records for it, and recovery reads both.
+$node->safe_psql('postgres', <<'SQL');
+DROP TABLE wide;
+CREATE TABLE wide (id serial PRIMARY KEY, embedding real[]);
+SELECT setseed(0.5);
+INSERT INTO wide (embedding)
+	SELECT clustered(8400, i % 20) FROM generate_series(1, 240) AS i;
+CREATE INDEX wide_idx ON wide USING togg (embedding) WITH (m = 128);
+CHECKPOINT;
+DELETE FROM wide WHERE id % 2 = 0;
+VACUUM wide;
+SQL
+is(info('vertices', 'wide_idx'), 120, '8400 dimensions: VACUUM takes out half');
+is(info('stale_lists', 'wide_idx') . value(q{SELECT togg_cluster('wide_idx')}), '00',
+	'8400 dimensions: such lists are not clustered');
+$node->stop('immediate');
+$node->start;
+is_sound($node, 'wide_idx', '8400 dimensions, recovered');
+is_found($node, 'wide', '<->', '8400 dimensions, recovered');
+
 #
 # A worker comes when it is due, and goes when it is done.
 #

@@ -30,7 +30,7 @@ togg.clustering_workers = off
 CONF
 use_variant($node, $variant);
 
-# Tables: dimensions, rows, options of the index.
+# Tables: dimensions, rows, options of the index, and what it has beside the vector.
 my %tables = (
 	plain => [ 16, 300, 'm = 16' ],
 	# Lists of four pages, which a generic WAL record covers.
@@ -40,6 +40,7 @@ my %tables = (
 	layers => [ 8, 200, 'm = 4, graph = hnsw' ],
 	# Equal vectors, and those that no distance ranks.
 	alike => [ 3, 60, 'm = 16' ],
+	columns => [ 16, 300, 'm = 16', ', id', 'INCLUDE (note)' ],
 	fresh => [ 16, 0, 'm = 16' ]);
 
 # Fill a table up.
@@ -79,7 +80,9 @@ sub created
 {
 	my ($table) = @_;
 
-	return "CREATE INDEX ${table}_idx ON $table USING togg (embedding) WITH ($tables{$table}[2]);\n";
+	my ($key, $include) = map { $_ // '' } @{ $tables{$table} }[ 3, 4 ];
+
+	return "CREATE INDEX ${table}_idx ON $table USING togg (embedding$key) $include WITH ($tables{$table}[2]);\n";
 }
 
 # What is cut short, and what comes before and after; $name, $table, $before,
@@ -94,13 +97,13 @@ my @works = (
 		'DROP INDEX IF EXISTS plain_idx; DELETE FROM plain WHERE id % 6 > 0;' . created('plain') ],
 	[ 'first vector', 'fresh', 'DROP INDEX fresh_idx; TRUNCATE fresh;' . created('fresh'),
 		some_inserted('fresh', 2) ],
-	(map { [ "insert", $_, filled($_), some_inserted($_, 3) ] } qw(plain long longer layers)),
+	(map { [ "insert", $_, filled($_), some_inserted($_, 3) ] } qw(plain long longer layers columns)),
 	[ 'equal vectors', 'alike', filled('alike'), $equal ],
 	[ 'NULL vectors', 'alike', filled('alike'), $unranked ],
 	[ 'VACUUM of equal and NULL vectors', 'alike',
 		"$equal $unranked DELETE FROM alike WHERE id % 5 > 0; SELECT pg_current_xact_id();",
 		'VACUUM alike;', 'DELETE FROM alike WHERE id % 5 > 0;' ],
-	(map { [ 'VACUUM', $_, some_deleted($_), "VACUUM $_;" ] } qw(plain long longer layers)),
+	(map { [ 'VACUUM', $_, some_deleted($_), "VACUUM $_;" ] } qw(plain long longer layers columns)),
 	[ 'VACUUM once more', 'long', some_deleted('long'), 'VACUUM long;' ],
 	[ 'VACUUM once more', 'longer', some_deleted('longer'), 'VACUUM longer;' ],
 	(map {
@@ -113,7 +116,7 @@ my @works = (
 for my $table (sort keys %tables)
 {
 	$node->safe_psql('postgres',
-		"CREATE TABLE $table (id serial PRIMARY KEY, embedding real[]);"
+		"CREATE TABLE $table (id serial PRIMARY KEY, note text DEFAULT md5(random()::text), embedding real[]);"
 		  . created($table) . filled($table));
 }
 

@@ -191,6 +191,9 @@ for my $command (
 # Within less memory.
 #
 
+my $estimate = $node->safe_psql('postgres', <<'SQL');
+SELECT togg_estimate_build_memory(count(*), 100) / 1048576.0 FROM words;
+SQL
 for my $workers (0, 2)
 {
 	my $name = 'an eighth of the memory by ' . ($workers + 1);
@@ -199,6 +202,9 @@ for my $workers (0, 2)
 	like($said, qr/NOTICE:  index "words_idx" no longer fits into maintenance_work_mem after \d+ rows/,
 		"$name: it says so");
 	is(() = $said =~ /NOTICE/g, 1, "$name: once");
+	my ($wanted) = $said =~ /HINT:  Increase maintenance_work_mem, to about (\d+) MB /;
+	cmp_ok(abs(($wanted // 0) - $estimate), '<', 0.1 * $estimate + 1,
+		"$name: and how much all would take");
 	my $recall = recalls_well($node, 'words', 'words_asked', '<=>', 0.95, $name);
 	cmp_ok($recall, '>=', $alone - 0.01, "$name: as well as with all of it");
 	is_found($node, 'words', '<=>', $name);

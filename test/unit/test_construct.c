@@ -8,6 +8,7 @@
 #include "shim.h"
 
 #include "builders.h"
+#include "coarse_copies.h"
 #include "sample.h"
 #include "tap.h"
 
@@ -397,7 +398,7 @@ count_by_rule(const TgConstructed *graph, const float *vectors, int dims,
 						.vector = vectors + i * dims
 				};
 		nkept = tg_prune(rule, candidates, ncandidates, graph->degree,
-						 graph->degree, dims);
+						 graph->degree, dims, NULL);
 		same = nkept == graph->counts[id];
 		for (int i = 0; i < nkept && same; i++)
 			same = candidates[i].id == list[i].id;
@@ -434,6 +435,63 @@ test_rules(void)
 			diag("%d by it, %d by the other", own, other);
 		free_graph(&graph);
 	}
+	free(vectors);
+}
+
+/*
+ * With coarse copies the graph is sound as without, and nearly the same: most
+ * neighbours are.  Where copies tell nothing at all, it is the same.
+ */
+static void
+check_coarse(const char *data, const float *vectors, int n, int dims,
+			 bool told, int members)
+{
+	float	   *root = calloc(dims, sizeof(float));
+	TgCoarse	coarse = make_copies(vectors, n, dims, root);
+	TgConstructParams params = {.dims = dims,.ef = 64,.root = root};
+	TgConstructed exact = build_graph(&params, 32, vectors, n, 1);
+	TgConstructed graph;
+	int			common = 0;
+
+	params.coarse = coarse.step > 0.0f ? &coarse : NULL;
+	graph = build_graph(&params, 32, vectors, n, members);
+	ok(count_reached(&graph) == n && count_short(&graph) == 0 &&
+	   root_finds_nearest(&graph, &params, vectors),
+	   "%s, %d dimensions, coarse: all is reachable, lists are full", data, dims);
+	for (int id = 0; id < n; id++)
+		for (int i = 0; i < graph.counts[id]; i++)
+			for (int j = 0; j < exact.counts[id]; j++)
+				common += tg_constructed_list(&graph, id)[i].id ==
+					tg_constructed_list(&exact, id)[j].id;
+	if (!ok(told ? common > n * 32 * 0.9 && common < n * 32 :
+			same_graph(&graph, &exact),
+			"%s, %d dimensions, coarse: %s", data, dims,
+			told ? "most neighbours are the same" : "the same graph"))
+		diag("%d of %d", common, n * 32);
+	free_graph(&graph);
+	free_graph(&exact);
+	free_copies(&coarse);
+	free(root);
+}
+
+static void
+test_coarse(void)
+{
+	const int	n = 1000;
+	float	   *vectors = sample_vectors(n, 300);
+
+	check_coarse("random", vectors, n, 64, true, 1);
+	check_coarse("random", vectors, n, 300, true, 1);
+	check_coarse("random", vectors, n, 300, true, 3);
+	vectors[500 * 64 + 1] = 1e25f;
+	check_coarse("one beyond floats", vectors, n, 64, true, 1);
+	for (int i = 0; i < n * 64; i++)
+		vectors[i] = 2.5f;
+	check_coarse("equal vectors", vectors, n, 64, false, 1);
+	free(vectors);
+
+	vectors = sample_clusters(n, 64, 2, 1e4f);
+	check_coarse("2 clusters far apart", vectors, n, 64, true, 1);
 	free(vectors);
 }
 
@@ -484,6 +542,7 @@ main(void)
 	test_walks(TG_PRUNE_RNG, 3);
 	test_walks(TG_PRUNE_ANGLE, 1);
 	test_rules();
+	test_coarse();
 	test_progress();
 	return done_testing();
 }

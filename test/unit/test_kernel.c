@@ -296,6 +296,45 @@ test_positions(const TgKernels *kernels)
 	return true;
 }
 
+/*
+ * Sums over bytes are exact, with differences as large as they may be, and
+ * every byte counts.
+ */
+static bool
+test_bytes(const TgKernels *kernels)
+{
+	for (int n = 0; n <= MAX_SIZE / TG_BYTES_ALIGN * TG_BYTES_ALIGN;
+		 n += n < 1024 ? TG_BYTES_ALIGN : 7488)
+		for (Place place = 0; place < PLACES; place++)
+		{
+			int8	   *a = span(0, n, place);
+			int8	   *b = span(1, n, place);
+			uint32		sum = 0;
+
+			for (int i = 0; i < n; i++)
+			{
+				a[i] = (int8) (random_bits() % 128) - 64;
+				b[i] = (int8) (random_bits() % 128) - 64;
+				sum += (uint32) ((a[i] - b[i]) * (a[i] - b[i]));
+			}
+			if (kernels->l2sq_bytes(a, b, n) != sum ||
+				kernels->l2sq_bytes(b, a, n) != sum)
+			{
+				diag("%s: sum of %d bytes differs", kernels->name, n);
+				return false;
+			}
+			memset(a, 63, n);
+			memset(b, -64, n);
+			if (kernels->l2sq_bytes(a, b, n) != (uint32) n * 127 * 127 ||
+				kernels->l2sq_bytes(b, a, n) != (uint32) n * 127 * 127)
+			{
+				diag("%s: largest sum of %d bytes differs", kernels->name, n);
+				return false;
+			}
+		}
+	return true;
+}
+
 /* All halves become floats, and all but signalling NaNs come back as they were. */
 static bool
 test_all_halves(const TgKernels *kernels)
@@ -1076,6 +1115,7 @@ main(void)
 		ok(test_sums(kernels, 0x1p-70f), "%s: sums with denormal terms", name);
 		ok(test_sums(kernels, 0x1p-130f), "%s: sums of denormal floats", name);
 		ok(test_positions(kernels), "%s: every element counts once", name);
+		ok(test_bytes(kernels), "%s: sums over bytes", name);
 		ok(test_all_halves(kernels), "%s: all halves to float and back", name);
 		ok(test_rounding(kernels), "%s: rounding to half at every boundary", name);
 		ok(test_to_half(kernels), "%s: rounding to half, all exponents", name);

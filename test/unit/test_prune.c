@@ -118,7 +118,7 @@ agrees(TgPruneRule rule, const float *vertex, const float *vectors, int n,
 	}
 	memcpy(before, candidates, sizeof(before));
 	expected = reference_prune(rule, before, n, degree, least, dims, chosen);
-	result = tg_prune(rule, candidates, n, degree, least, dims);
+	result = tg_prune(rule, candidates, n, degree, least, dims, NULL);
 	good = result == expected;
 	for (int at = 0; at < Min(result, expected); at++)
 	{
@@ -203,7 +203,7 @@ keeps(TgPruneRule rule, const float (*vectors)[4], int n, int degree, int least,
 		candidates[i].distance = tg_kernels->l2sq(vectors[i], origin, 4);
 		candidates[i].id = i;
 	}
-	result = tg_prune(rule, candidates, n, degree, least, 4);
+	result = tg_prune(rule, candidates, n, degree, least, 4, NULL);
 	for (int i = 0; i < result; i++)
 		if (candidates[i].id == id)
 			return true;
@@ -278,7 +278,7 @@ test_angle(void)
 												  24);
 		candidates[i].id = i;
 	}
-	n = tg_prune(TG_PRUNE_ANGLE, candidates, 300, 256, 0, 24);
+	n = tg_prune(TG_PRUNE_ANGLE, candidates, 300, 256, 0, 24, NULL);
 	for (int i = 0; i < n; i++)
 		for (int j = 0; j < i; j++)
 		{

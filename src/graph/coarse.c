@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * coarse.c
+ *	  Coarse copies of vectors; see coarse.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "graph/coarse.h"
+
+#include <math.h>
+
+/*
+ * Of the coordinates of all vectors but one in so many, the largest is within
+ * the levels, and by so much.
+ */
+#define BEYOND		16
+#define MARGIN		1.25f
+
+/*
+ * A copy is true if its squared error is at most so many times that of rounding
+ * alone, which is 1/12 in each dimension.  More than that is cut off.
+ */
+#define ERROR_LIMIT	2.0f
+
+static int
+compare_floats(const void *a, const void *b)
+{
+	float		x = *(const float *) a;
+	float		y = *(const float *) b;
+
+	return (x > y) - (x < y);
+}
+
+float
+tg_coarse_step(const float *vectors, int n, int dims)
+{
+	float	   *reach = tg_alloc(sizeof(float) * Max(n, 1));
+	float		step = 0.0f;
+
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < dims; j++)
+			reach[i] = Max(reach[i], fabsf(vectors[(Size) i * dims + j]));
+	qsort(reach, n, sizeof(float), compare_floats);
+	if (n > 0)
+		step = reach[n - 1 - n / BEYOND] * MARGIN / TG_COARSE_REACH;
+	tg_free(reach);
+
+	/* Its square has to be a number that can be computed with. */
+	return step > 1e-15f && step < 1e15f ? step : 0.0f;
+}
+
+void
+tg_coarse_put(const TgCoarse *coarse, uint32 i, const float *vector)
+{
+	int8	   *copy = coarse->copies + i * coarse->stride;
+	float		per_step = 1.0f / coarse->step;
+	float		error = 0.0f;
+
+	memset(copy + coarse->dims, 0, coarse->stride - coarse->dims);
+	for (int j = 0; j < coarse->dims; j++)
+	{
+		float		x = (vector[j] - coarse->centre[j]) * per_step;
+		float		level = rintf(x);
+
+		level = Max(-TG_COARSE_REACH, Min(TG_COARSE_REACH, level));
+		error += (x - level) * (x - level);
+		copy[j] = (int8) level;
+	}
+	if (!(error <= ERROR_LIMIT / 12.0f * coarse->dims))
+		copy[0] = TG_COARSE_NONE;
+}
