@@ -223,6 +223,63 @@ check_vertex_rows(TgCheck *check, TgVertexId id, float error)
 }
 
 /*
+ * Is any of these rows visible?
+ */
+static bool
+any_visible(TgCheck *check, ItemPointerData *tids, int64 n)
+{
+	for (int64 i = 0; i < n; i++)
+		if (ItemPointerIsValid(&tids[i]) &&
+			ItemPointerGetBlockNumber(&tids[i]) < check->heap_blocks &&
+			table_index_fetch_tuple_check(check->heap, &tids[i],
+										  check->snapshot, NULL))
+			return true;
+	return false;
+}
+
+/*
+ * Is any row of a vertex visible?
+ */
+static bool
+has_visible_row(TgCheck *check, TgVertexId id)
+{
+	ItemPointerData *tids = NULL;
+	int64		capacity = 0;
+	int64		n = tg_tids_collect(&check->reader, id, &check->choice,
+									&tids, &capacity);
+	bool		visible = any_visible(check, tids, n);
+
+	if (tids)
+		pfree(tids);
+	return visible;
+}
+
+/*
+ * Does the sketch of a vertex allow for its rows?  (Of an insert that failed it
+ * may not know.)
+ */
+static void
+check_sketch(TgCheck *check, TgVertexId id)
+{
+	const TgSlotHeader *header = tg_reader_open_slot(&check->reader, id);
+	ItemPointerData *tids = palloc(sizeof(ItemPointerData) *
+								   (header->ntids + 1));
+	int64		n = 0;
+
+	for (int i = 0; i < header->ntids; i++)
+	{
+		const TgRow *row = tg_slot_row(&check->tg->layout, header, i);
+
+		if (!tg_sketcher_fits(check->sketcher, id, row))
+			tids[n++] = tg_tid_get(&row->tid);
+	}
+	check->reader.graph.close(&check->reader.graph);
+	if (any_visible(check, tids, n))
+		tg_check_report_slot(check, id, "has a row that its sketch denies");
+	pfree(tids);
+}
+
+/*
  * Pass 1: every slot by itself.
  */
 static void
@@ -252,7 +309,11 @@ check_slot(TgCheck *check, TgVertexId id)
 	if (copy.layer > 0)
 		check_below(check, id, copy.below, copy.layer);
 	else if (!(copy.flags & TG_VERTEX_ROOT))
+	{
 		check_vertex_rows(check, id, copy.error);
+		if (check->sketcher)
+			check_sketch(check, id);
+	}
 }
 
 /* Inner vector of the open vertex, rotated. */
@@ -412,28 +473,6 @@ check_links(TgCheck *check, TgVertexId id, TgVertexId *queue, int64 *queued)
 }
 
 /*
- * Is any row of a vertex visible?
- */
-static bool
-has_visible_row(TgCheck *check, TgVertexId id)
-{
-	ItemPointerData *tids = NULL;
-	int64		capacity = 0;
-	int64		n = tg_tids_collect(&check->reader, id, &check->choice,
-									&tids, &capacity);
-	bool		visible = false;
-
-	for (int64 i = 0; i < n && !visible; i++)
-		visible = ItemPointerIsValid(&tids[i]) &&
-			ItemPointerGetBlockNumber(&tids[i]) < check->heap_blocks &&
-			table_index_fetch_tuple_check(check->heap, &tids[i],
-												check->snapshot, NULL);
-	if (tids)
-		pfree(tids);
-	return visible;
-}
-
-/*
  * Pages, slots, links, chains.
  *
  * A vertex that an insert wrote, and had no time to link before it failed,
@@ -534,6 +573,7 @@ togg_check(PG_FUNCTION_ARGS)
 	check.heap_blocks = RelationGetNumberOfBlocks(check.heap);
 	check.snapshot = RegisterSnapshot(GetLatestSnapshot());
 	tg_columns_open(&check.columns, check.index);
+	check.sketcher = tg_sketcher_create(check.index, check.tg);
 	check.choice.skip_killed = !TransactionStartedDuringRecovery();
 	check.choice.pass = tg_check_note_row;
 	check.choice.arg = &check;

@@ -10,6 +10,7 @@
 
 #include "am/am.h"
 #include "am/columns.h"
+#include "am/sketch.h"
 
 #include "access/tableam.h"
 #include "lib/bloomfilter.h"
@@ -28,6 +29,7 @@ typedef struct TgCheck
 	uint8	   *slots;			/* [nblocks * stripe_slots], see check.c */
 	TgColumns	columns;
 	TgRowChoice choice;			/* scans do not return what is killed */
+	TgSketcher *sketcher;		/* NULL: the index has no sketches */
 
 	/* Codes of a list, and their neighbours' vectors. */
 	char	   *blocks;

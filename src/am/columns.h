@@ -33,6 +33,7 @@
 #ifndef TOGG_COLUMNS_H
 #define TOGG_COLUMNS_H
 
+#include "access/tupmacs.h"
 #include "fmgr.h"
 #include "utils/rel.h"
 
@@ -109,6 +110,24 @@ extern bool tg_row_is_sane(const TgColumns *columns, const TgRow *row);
 
 /* What a value of a column that keeps a digest is kept as. */
 extern uint64 tg_column_digest(const TgColumn *column, Datum value);
+
+/*
+ * The value of a plain column, stored at the given place.  One that is passed by
+ * reference goes to aligned, which is where functions expect it.
+ */
+typedef union TgAligned
+{
+	char		bytes[TG_MAX_ROW_SIZE];
+	double		force_align_d;
+	int64		force_align_i64;
+} TgAligned;
+
+static inline Datum
+tg_column_value(const TgColumn *column, const char *stored, TgAligned *aligned)
+{
+	memcpy(aligned->bytes, stored, column->len);
+	return fetch_att(aligned->bytes, column->byval, column->len);
+}
 
 static inline bool
 tg_row_isnull(const TgRow *row, int column)

@@ -30,10 +30,15 @@
  *
  * Conditions on the index's further columns are tested on the way.  As many as
  * ef must pass, which takes more hops the smaller the share of rows that do;
- * where that would cost more, a sweep reads the index in order instead:
+ * where that would cost more, a sweep reads what may pass instead.  Of an index
+ * with sketches not all that fail are followed, and the others are not read:
  *
- *		hops		= Min(vertices, Max(POOL_GROWTH * ef, ef / share) + log2(vertices))
- *		sweep		= vertices / TG_FILTER_SWEEP_SHARE * hop_cost
+ *		followed	= 1, with sketches TG_FOLLOWED_SHARE
+ *		hops		= Min(vertices, Max(POOL_GROWTH * ef,
+ *							ef * (1 + followed * (1 / share - 1))) + log2(vertices))
+ *		sweep		= vertices / TG_FILTER_SWEEP_SHARE * hop_cost, with sketches
+ *					  (vertices / TG_SKETCH_SHARE + vertices / TG_SKETCH_PARTS
+ *					  + passing) * hop_cost
  *		startup		= Min(hops * hop_cost, sweep + passing * hop_cost)
  *		total		= startup + passing * (hop_cost + cpu_index_tuple_cost)
  *					  + sweep, if it has not been made yet
@@ -69,16 +74,21 @@
  * Cost of a scan under a filter that this share of the index's rows passes.
  */
 static void
-cost_filtered(const IndexPath *path, double share, int ef, double hop_cost,
-			  double uncached, Cost *startup, Cost *total)
+cost_filtered(const IndexPath *path, double share, bool sketches, int ef,
+			  double hop_cost, double uncached, Cost *startup, Cost *total)
 {
 	double		rows = Max(path->indexinfo->tuples, 1.0);
 	double		passing = Max(share * rows, 1.0);
-	double		hops = Max(POOL_GROWTH * ef, ef * rows / passing) +
+	double		followed = sketches ? TG_FOLLOWED_SHARE : 1.0;
+	double		hops = Max(POOL_GROWTH * ef,
+						   ef * (1 + followed * (rows / passing - 1))) +
 		log2(rows + 1);
 	double		test = list_length(path->indexclauses) * cpu_operator_cost;
 	Cost		graph = Min(hops, rows) * (hop_cost + test);
-	Cost		sweep = rows * (hop_cost / TG_FILTER_SWEEP_SHARE + test) +
+	Cost		sweep = sketches ?
+		(rows / TG_SKETCH_SHARE + rows / TG_SKETCH_PARTS + passing) *
+		(hop_cost + test) :
+		rows * (hop_cost / TG_FILTER_SWEEP_SHARE + test) +
 		path->indexinfo->pages * uncached * seq_page_cost;
 
 	*startup = Min(graph, sweep + passing * hop_cost);
@@ -128,6 +138,7 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	double		hop_slots = 1.0;
 	double		kept;
 	double		hop_cost;
+	bool		sketches;
 	int			ef;
 
 	/* Sets the selectivity of the index's predicate, if it has one. */
@@ -143,6 +154,7 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	/* Without codes, of each list about half the neighbours are visited. */
 	if (tg->meta.dims > 0 && tg->meta.bits == 0)
 		hop_slots += tg->meta.degree / 2;
+	sketches = tg->meta.sketches > 0;
 	ef = tg_search_settings(index, &tg->meta).ef;
 	hop_cost = tg->meta.degree * cpu_operator_cost / CODES_PER_OPERATOR;
 	index_close(index, NoLock);
@@ -161,8 +173,8 @@ tg_amcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	}
 	else
 		cost_filtered(path, costs.indexSelectivity *
-					  Max(info->rel->tuples, 1.0) / rows, ef, hop_cost,
-					  uncached, startup_cost, total_cost);
+					  Max(info->rel->tuples, 1.0) / rows, sketches, ef,
+					  hop_cost, uncached, startup_cost, total_cost);
 	*selectivity = costs.indexSelectivity;
 	*correlation = 0;
 	*pages = Min(info->pages, rows * slot_pages);

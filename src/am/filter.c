@@ -14,28 +14,9 @@
 #include "am/filter.h"
 
 #include "access/stratnum.h"
-#include "access/tupmacs.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-
-/*
- * What a column must satisfy: be NULL, be not NULL, or satisfy the operator
- * with any of the arguments.
- */
-typedef struct TgCondition
-{
-	int			number;			/* of the column, from 0 on */
-	const TgColumn *column;
-	bool		wants_null;
-	bool		wants_value;
-	int			strategy;
-	FmgrInfo	function;
-	Oid			collation;
-	int			nargs;
-	Datum	   *args;			/* of a plain column */
-	uint64	   *digests;		/* of others */
-} TgCondition;
 
 void
 tg_filter_init(TgFilter *filter, Relation index)
@@ -111,6 +92,7 @@ set_condition(TgFilter *filter, TgCondition *condition, const ScanKeyData *key)
 	fmgr_info_copy(&condition->function, unconstify(FmgrInfo *, &key->sk_func),
 				   CurrentMemoryContext);
 	condition->collation = key->sk_collation;
+	condition->type = key->sk_subtype;
 	condition->args = key_arguments(key, &condition->nargs);
 	if (condition->nargs == 0)
 		filter->never = true;
@@ -164,27 +146,12 @@ tg_filter_set(TgFilter *filter, const ScanKeyData *keys, int nkeys)
 	}
 }
 
-/*
- * The value of a plain column.  One that is passed by reference goes to
- * aligned, which is where functions expect it.
- */
-static Datum
-plain_value(const TgColumn *column, const TgRow *row, char *aligned)
-{
-	memcpy(aligned, row->values + column->offset, column->len);
-	return fetch_att(aligned, column->byval, column->len);
-}
-
 static bool
 pass_plain(TgCondition *condition, const TgRow *row)
 {
-	union
-	{
-		char		bytes[TG_MAX_ROW_SIZE];
-		double		force_align_d;
-		int64		force_align_i64;
-	}			aligned;
-	Datum		value = plain_value(condition->column, row, aligned.bytes);
+	TgAligned	aligned;
+	Datum		value = tg_column_value(condition->column, row->values +
+										condition->column->offset, &aligned);
 
 	for (int i = 0; i < condition->nargs; i++)
 		if (DatumGetBool(FunctionCall2Coll(&condition->function,

@@ -24,12 +24,35 @@
  */
 #define TG_FILTER_SWEEP_SHARE	16
 
-struct TgCondition;
+/* To read the sketches of all slots, as long as that of this share. */
+#define TG_SKETCH_SHARE			1000
+
+/* Parts into which the bytes of sketches divide the values of a column. */
+#define TG_SKETCH_PARTS			253
+
+/*
+ * What a column must satisfy: be NULL, be not NULL, or satisfy the operator
+ * with any of the arguments.
+ */
+typedef struct TgCondition
+{
+	int			number;			/* of the column, from 0 on */
+	const TgColumn *column;
+	bool		wants_null;
+	bool		wants_value;
+	int			strategy;
+	FmgrInfo	function;
+	Oid			collation;
+	Oid			type;			/* of the arguments */
+	int			nargs;
+	Datum	   *args;			/* of a plain column */
+	uint64	   *digests;		/* of others */
+} TgCondition;
 
 typedef struct TgFilter
 {
 	TgColumns	columns;
-	struct TgCondition *conditions;
+	TgCondition *conditions;
 	int			n;				/* on the further columns */
 	bool		never;			/* no row can pass */
 	bool		lossy;			/* rows that pass must be checked again */

@@ -21,6 +21,7 @@
 
 #include "am/columns.h"
 #include "am/link.h"
+#include "am/sketch.h"
 
 #include <math.h>
 
@@ -174,6 +175,18 @@ tg_highest_layer(const TgIndex *info, uint32 random)
 }
 
 /*
+ * Add the row, which is in the slot, to what is known of that.
+ */
+static void
+sketch_row(const NewVertex *vertex, TgVertexId id)
+{
+	TgSketcher *sketcher = tg_sketcher_create(vertex->index, vertex->info);
+
+	if (sketcher)
+		tg_sketcher_add(sketcher, id, vertex->row);
+}
+
+/*
  * Add the row to a vertex of an equal vector, if there is one among those
  * met.
  */
@@ -184,7 +197,10 @@ add_to_equal(const NewVertex *vertex, TgLinker *linker, const TgMet *met, int n)
 		if (is_equal(vertex, tg_linker_reader(linker), met[i].id) &&
 			tg_tids_add(vertex->index, &vertex->info->layout, met[i].id,
 						vertex->row))
+		{
+			sketch_row(vertex, met[i].id);
 			return true;
+		}
 	return false;
 }
 
@@ -226,6 +242,8 @@ insert_on_layer(NewVertex *vertex, int layer)
 		neighbours[i].rotated = met[i].rotated = rotated;
 	}
 	vertex->id = write_vertex(vertex, linker, layer, neighbours, n);
+	if (layer == 0)
+		sketch_row(vertex, vertex->id);
 	linked = tg_linker_link(linker, vertex->id, own, n, true, met,
 							Min(n, info->layout.degree / 2));
 	tg_linker_link_root(linker, !linked);

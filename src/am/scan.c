@@ -77,7 +77,8 @@ query_stats(const TgScanState *state)
 	if (state->phase == TG_PHASE_START)
 		return stats;
 	stats.search = state->search->stats;
-	stats.search.pages = state->graph.reader.pages;
+	stats.search.pages = state->graph.reader.pages +
+		state->graph.sketch.pages_read;
 	stats.rows = state->rows;
 	stats.sweeps = state->sort != NULL;
 	return stats;

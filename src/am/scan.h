@@ -18,6 +18,7 @@
 
 #include "am/filter.h"
 #include "am/index_only.h"
+#include "am/sketch.h"
 #include "am/stats.h"
 
 typedef enum TgScanPhase
@@ -40,6 +41,10 @@ typedef struct TgScanGraph
 	float		root_key;		/* the root is not a vector's image */
 	int			layer;			/* on which the search is */
 	TgRowChoice choice;			/* of rows: not dead to all, passing the filter */
+
+	/* What is known of vertices under the filter; see reader.graph.may_pass. */
+	TgSketchReader sketch;
+	double		may_pass_share; /* of vertices, about */
 } TgScanGraph;
 
 typedef struct TgScanState

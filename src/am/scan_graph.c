@@ -70,14 +70,35 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 	return key;
 }
 
+/*
+ * By the sketches: may a vertex have rows that pass?  See TgGraph.
+ */
+static bool
+scan_may_pass(TgGraph *base, TgVertexId id)
+{
+	TgScanGraph *graph = (TgScanGraph *) base;
+
+	return tg_sketch_may_pass(&graph->sketch, id);
+}
+
 void
 tg_scan_init_graph(TgScanState *state, Relation index, const TgIndex *info)
 {
+	TgScanGraph *graph = &state->graph;
+
 	memset(&state->search->stats, 0, sizeof(TgSearchStats));
+	graph->sketch.pages_read = 0;
 	if (info->meta.dims == 0)
 		return;
-	tg_reader_init(&state->graph.reader, index, &info->layout);
-	state->graph.reader.graph.distance = scan_distance;
+	tg_reader_init(&graph->reader, index, &info->layout);
+	graph->reader.graph.distance = scan_distance;
+	if (state->filter.n > 0 &&
+		tg_sketch_filter(&graph->sketch, index, info, &state->filter,
+						 &graph->may_pass_share))
+	{
+		graph->sketch.layout = &graph->reader.layout;
+		graph->reader.graph.may_pass = scan_may_pass;
+	}
 }
 
 /*
@@ -133,7 +154,11 @@ run_filtered(IndexScanDesc scan)
 
 	params.wanted = state->ef;
 	params.least = state->least;
-	params.sweep_hops = index_slots(scan) / TG_FILTER_SWEEP_SHARE;
+	params.share = state->graph.reader.graph.may_pass ?
+		state->graph.may_pass_share : 1;
+	params.sweep_hops = index_slots(scan) *
+		(state->graph.reader.graph.may_pass ?
+		 params.share + 1.0 / TG_SKETCH_SHARE : 1.0 / TG_FILTER_SWEEP_SHARE);
 	params.memory = (Size) work_mem * 1024;
 	return tg_search_run_filtered(state->search, &params);
 }

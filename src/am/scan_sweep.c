@@ -113,10 +113,15 @@ start_sweep(IndexScanDesc scan)
 					   &state->graph.reader.layout);
 	slots.wanted = is_wanted;
 	slots.wanted_arg = &state->graph;
+	if (state->graph.reader.graph.may_pass)
+	{
+		slots.next_block = tg_sketch_next_block;
+		slots.next_block_arg = &state->graph.sketch;
+	}
 	while (tg_slot_scan_next(&slots, &id))
 		if (slots.page.kind == TG_PAGE_LIST)
 			sweep_slot(scan, id);
-	state->graph.reader.pages += slots.nblocks;
+	state->graph.reader.pages += slots.nread;
 	while (state->ranked && tg_search_next(state->search, &result))
 		sort_put(scan, &result);
 	tuplesort_performsort(state->sort);

@@ -24,6 +24,7 @@
 #include "postgres.h"
 
 #include "am/repair.h"
+#include "am/sketch.h"
 
 #include "miscadmin.h"
 #include "postmaster/autovacuum.h"
@@ -46,6 +47,7 @@ typedef struct VacuumState
 	void	   *callback_state;
 	const TgIndex *tg;
 	TgLayout	unranked_layout;
+	TgSketcher *sketcher;		/* NULL: the index has no sketches */
 
 	EmptySlot  *empty;
 	int64		nempty;
@@ -149,6 +151,8 @@ remove_tids(VacuumState *state, const TgLayout *layout, TgVertexId id)
 	header->ntids = kept;
 	if (is_dying(header))
 		mark_dead(header);
+	if (state->sketcher && header->kind == TG_SLOT_VERTEX)
+		tg_sketcher_renew(state->sketcher, id, header);
 	tg_edit_finish(&edit);
 }
 
@@ -320,6 +324,8 @@ unlink_empty(VacuumState *state)
 			continue;
 		tg_edit_begin(&edit, state->index, &state->tg->layout, empty->owner);
 		header = tg_edit_header(&edit);
+		if (state->sketcher && header->kind == TG_SLOT_VERTEX)
+			tg_sketcher_renew(state->sketcher, empty->owner, header);
 		if (is_dying(header))
 		{
 			mark_dead(header);
@@ -407,6 +413,7 @@ vacuum_index(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	state.callback = callback;
 	state.callback_state = callback_state;
 	state.tg = tg_index_copy(tg_index_get(info->index));
+	state.sketcher = tg_sketcher_create(info->index, state.tg);
 	state.dead_limit = memory_limit() / 2 / TG_DEAD_SET_BYTES;
 	tg_layout_init_unranked(&state.unranked_layout,
 							tg_row_size(&state.tg->meta));

@@ -31,6 +31,7 @@
 #include "utils/pg_rusage.h"
 #include "utils/wait_event.h"
 
+#include "am/sketch.h"
 #include "stat/stat.h"
 #include "tune/tune.h"
 #include "worker/worker.h"
@@ -294,18 +295,6 @@ tg_build_run(TgBuild *build, TableScanDesc scan)
 							 build->member, pg_rusage_show(&start))));
 }
 
-/*
- * A relation that is truncated and refilled in the transaction that made it
- * is built again in place, with what was cached of it left over.
- */
-static void
-forget_cached(Relation index)
-{
-	if (index->rd_amcache)
-		pfree(index->rd_amcache);
-	index->rd_amcache = NULL;
-}
-
 Size
 tg_build_shared_size(int members)
 {
@@ -336,7 +325,12 @@ tg_build_init(TgBuild *build, TgBuildShared *shared, int member,
 			  Relation heap, Relation index, IndexInfo *info)
 {
 	memset(build, 0, sizeof(TgBuild));
-	forget_cached(index);
+
+	/*
+	 * A relation that is truncated and refilled in the transaction that made
+	 * it is built again in place, with what was cached of it left over.
+	 */
+	tg_index_forget(index);
 	build->heap = heap;
 	build->index = index;
 	build->index_info = info;
@@ -393,6 +387,7 @@ tg_ambuild(Relation heap, Relation index, IndexInfo *info)
 	if (workers == 0 ||
 		!tg_build_parallel(heap, index, info, workers, result))
 		build_alone(heap, index, info, result);
+	tg_sketch_build(index);
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE,
 								 TG_PHASE_CALIBRATE);
 	tg_calibrate(index);

@@ -81,7 +81,8 @@ tg_search_create(void)
 	search->results = tg_alloc(sizeof(TgResult) * search->results_capacity);
 	keyed_create(&search->expanded);
 	keyed_create(&search->left_out);
-	keyed_create(&search->frontier);
+	search->frontier.capacity = INITIAL_CAPACITY;
+	search->frontier.items = tg_alloc(sizeof(TgWaiting) * INITIAL_CAPACITY);
 	keyed_create(&search->passing);
 	return search;
 }
@@ -357,6 +358,8 @@ tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 	search->left_out.n = 0;
 	search->frontier.n = 0;
 	search->passing.n = 0;
+	search->nearer = 0;
+	search->nearer_passing = 0;
 	search->nrowless = 0;
 	search->ef = params.ef;
 	search->growth = params.growth;

@@ -170,6 +170,12 @@ struct TgGraph
 	 */
 	void		(*read_ahead) (TgGraph *graph, TgVertexId id);
 	int			ahead;
+
+	/*
+	 * Under a filter: may a vertex have rows that pass, by what is known without
+	 * opening it?  NULL where nothing is known.
+	 */
+	bool		(*may_pass) (TgGraph *graph, TgVertexId id);
 };
 
 typedef enum TgRouting
@@ -232,6 +238,21 @@ typedef struct TgKeyedArray
 	int			capacity;
 } TgKeyedArray;
 
+/* A candidate under a filter. */
+typedef struct TgWaiting
+{
+	float		key;
+	TgVertexId	id;
+	int			detour;			/* see filtered.c */
+} TgWaiting;
+
+typedef struct TgWaitingHeap
+{
+	TgWaiting  *items;
+	int			n;
+	int			capacity;
+} TgWaitingHeap;
+
 typedef struct TgSearch
 {
 	TgGraph    *graph;
@@ -284,8 +305,10 @@ typedef struct TgSearch
 	 * binary min-heap by key; and the keys of the vertices found that pass, in
 	 * ascending order.
 	 */
-	TgKeyedArray frontier;
+	TgWaitingHeap frontier;
 	TgKeyedArray passing;
+	int64		nearer;			/* neighbours met nearer than their vertex */
+	int64		nearer_passing; /* of these, that may pass */
 
 	TgSearchStats stats;
 } TgSearch;
@@ -336,10 +359,13 @@ tg_search_depth(const TgSearch *search)
  *
  * It may be called again with a larger number.
  */
+#define TG_FOLLOWED_SHARE	0.6	/* of vertices known to fail that are followed */
+
 typedef struct TgFilteredParams
 {
 	int64		wanted;
 	int64		least;
+	double		share;			/* of vertices that may pass; 1 if not known */
 	double		sweep_hops;
 	Size		memory;			/* bytes that the search may take */
 } TgFilteredParams;

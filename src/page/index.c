@@ -250,6 +250,14 @@ index_load_root(TgIndex *info, Relation index)
 	tg_reader_free(&reader);
 }
 
+void
+tg_index_forget(Relation index)
+{
+	if (index->rd_amcache)
+		pfree(index->rd_amcache);
+	index->rd_amcache = NULL;
+}
+
 const TgIndex *
 tg_index_get(Relation index)
 {

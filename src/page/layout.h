@@ -78,7 +78,8 @@ typedef enum TgPageKind
 	TG_PAGE_META = 1,
 	TG_PAGE_LIST = 2,			/* list parts */
 	TG_PAGE_VECTOR = 3,			/* vector parts */
-	TG_PAGE_TIDS = 4			/* one TG_SLOT_TIDS slot of an unranked list */
+	TG_PAGE_TIDS = 4,			/* one TG_SLOT_TIDS slot of an unranked list */
+	TG_PAGE_SKETCH = 5			/* what filter columns have: see sketch.h */
 } TgPageKind;
 
 #define TG_PAGE_CONTENT \
@@ -245,6 +246,10 @@ typedef struct TgMetaPage
 	int32		calibrated_growth;
 
 	uint32		exact;			/* does its storage lose nothing, mostly? 1: yes */
+
+	/* Sketches of filter columns: see sketch.h. */
+	BlockNumber sketches;		/* first page; 0: there are none */
+	uint32		sketch_pages;	/* of bytes, of each column */
 } TgMetaPage;
 
 #define TgPageGetMeta(page)		((TgMetaPage *) PageGetContents(page))

@@ -53,6 +53,9 @@ typedef struct TgIndex
 extern const TgIndex *tg_index_get(Relation index);
 extern TgIndex *tg_index_copy(const TgIndex *source);
 
+/* Forget what is in the relation cache. */
+extern void tg_index_forget(Relation index);
+
 /* All but the root, from a metapage that has dimensions. */
 extern TgIndex *tg_index_create(const TgMetaPage *meta);
 
@@ -307,6 +310,9 @@ typedef struct TgPageSlots
  */
 typedef bool (*TgSlotWanted) (const TgSlotHeader *header, void *arg);
 
+/* The first block from the given one on that is to be read. */
+typedef BlockNumber (*TgBlockChoice) (BlockNumber block, void *arg);
+
 extern TgPageSlots tg_page_slots(Relation index, const TgLayout *layout,
 								 BlockNumber block,
 								 BufferAccessStrategy strategy);
@@ -326,6 +332,9 @@ typedef struct TgSlotScan
 	BufferAccessStrategy strategy;	/* NULL unless set after begin */
 	TgSlotWanted wanted;		/* likewise: all are */
 	void	   *wanted_arg;
+	TgBlockChoice next_block;	/* likewise: all blocks are read */
+	void	   *next_block_arg;
+	BlockNumber nread;			/* blocks read so far */
 	uint32		unwanted;		/* places on the page, a bit each */
 	BlockNumber block;			/* to be read next */
 	BlockNumber nblocks;

@@ -392,7 +392,7 @@ read_page_slots(Relation index, const TgLayout *layout, BlockNumber block,
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (!PageIsNew(page))
 	{
-		for (int kind = TG_PAGE_LIST; kind <= TG_PAGE_TIDS; kind++)
+		for (int kind = TG_PAGE_LIST; kind <= TG_PAGE_SKETCH; kind++)
 			if (tg_page_is(page, kind))
 				slots.kind = kind;
 		if (slots.kind == 0)
@@ -448,10 +448,13 @@ tg_slot_scan_next(TgSlotScan *scan, TgVertexId *id)
 			scan->place++;
 		if (scan->place < scan->page.nslots)
 			break;
+		if (scan->next_block)
+			scan->block = scan->next_block(scan->block, scan->next_block_arg);
 		if (scan->block >= scan->nblocks)
 			return false;
 		CHECK_FOR_INTERRUPTS();
 		scan->unwanted = 0;
+		scan->nread++;
 		scan->page = read_page_slots(scan->index, scan->layout, scan->block++,
 									 scan->strategy, scan, &scan->unwanted);
 		scan->place = 0;
