@@ -43,9 +43,11 @@ $$;
 \set nearest_of_kinds 'SELECT DISTINCT ON (kind) kind, id, d FROM (SELECT kind, id, v <-> q() AS d FROM items ORDER BY d LIMIT 100) n ORDER BY kind, d, id'
 SELECT plan(:'nearest_of_kinds');
 SELECT same(:'nearest_of_kinds');
+SET enable_seqscan = off;
 \set nearest_of_each 'SELECT k, n.* FROM generate_series(0, 6) k, LATERAL (SELECT id, v <-> q() AS d FROM items WHERE kind = k ORDER BY v <-> q() LIMIT 2) n ORDER BY k, d'
 SELECT plan(:'nearest_of_each');
 SELECT same(:'nearest_of_each');
+RESET enable_seqscan;
 SELECT plan('SELECT DISTINCT ON (v <-> q()) id, v <-> q() AS d FROM items ORDER BY v <-> q() LIMIT 5');
 SELECT same('SELECT DISTINCT ON (v <-> q()) id, v <-> q() AS d FROM items ORDER BY v <-> q() LIMIT 5');
 

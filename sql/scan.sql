@@ -10,7 +10,7 @@
 CREATE TABLE line (id int PRIMARY KEY, v real[]);
 INSERT INTO line SELECT i, ARRAY[i, 0] FROM generate_series(1, 2000) i;
 INSERT INTO line SELECT i, NULL FROM generate_series(2001, 2010) i;
-CREATE INDEX line_v ON line USING togg (v);
+CREATE INDEX line_v ON line USING togg (v) WITH (bits = 2);
 CREATE TABLE queries (id int, q real[]);
 INSERT INTO queries SELECT i, ARRAY[i * 100 + 0.25, 0] FROM generate_series(1, 15) i;
 ANALYZE line;

@@ -47,7 +47,7 @@ BEGIN
 	RETURN (SELECT pages FROM togg_last_scan());
 END
 $$;
-SELECT condition, pages(condition) < pages('id > 0') / 10 AS few
+SELECT condition, pages(condition) < pages('id > 0') / 5 AS few
 FROM unnest(ARRAY['a = 7', 'f < 0.001', 't = ''name 7''', 'u = md5(''7'')::uuid', 'a IS NULL', 'f < 0.9']) condition;
 
 -- Rows that come, change, go and come to the places of others; also in the
