@@ -38,7 +38,7 @@
 /*
  * Inner product: the sphere's radius, by the length of the first vector.
  */
-#define SPHERE_ROOM		1.25
+#define SPHERE_ROOM		1.5
 
 /*
  * A row's vector on its way into the index.

@@ -52,6 +52,28 @@ for my $op ('<->', '<=>')
 	is_sound($node, 'mnist_idx', "mnist by $op");
 }
 
+# By inner product a query is far from all vectors alike if these crowd round the
+# pole of a sphere that is too large: then the pool grows for nothing.
+build('words', '<#>');
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION mean_hops() RETURNS numeric LANGUAGE plpgsql SET enable_seqscan = off AS
+$$
+DECLARE
+	q real[];
+	hops numeric[];
+BEGIN
+	FOR q IN SELECT embedding FROM words_asked
+	LOOP
+		PERFORM id FROM words ORDER BY embedding <#> q LIMIT 10;
+		hops := hops || (SELECT l.hops FROM togg_last_scan() l)::numeric;
+	END LOOP;
+	RETURN (SELECT avg(h) FROM unnest(hops) h);
+END
+$$;
+SQL
+cmp_ok($node->safe_psql('postgres', 'SELECT mean_hops()'), '<', 100,
+	'hops by inner product');
+
 # A larger pool finds more, and all of it in the end.
 build('words', '<=>');
 my @recall =
