@@ -315,9 +315,6 @@ extern bool tg_build_codes_tell(TgBuild *build);
 
 /* ---------- graph.c ---------- */
 
-/* Order of floats, for qsort(). */
-extern int	tg_compare_floats(const void *a, const void *b);
-
 /* Is the vertex on this layer, which is above 0? */
 extern bool tg_build_rises(const TgIndex *info, uint32 vertex, int layer);
 

@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 
 #include "graph/cluster.h"
+#include "graph/order.h"
 
 /* Vertices that a member prepares at a time. */
 #define PREPARE_BATCH	256
@@ -112,15 +113,6 @@ tg_build_embed(const TgBuild *build, uint32 row, float *inner)
 	else
 		tg_embed(geometry, vector,
 				 tg_kernels->dot(vector, vector, geometry->dims), inner);
-}
-
-int
-tg_compare_floats(const void *a, const void *b)
-{
-	float		x = *(const float *) a;
-	float		y = *(const float *) b;
-
-	return (x > y) - (x < y);
 }
 
 static float

@@ -18,6 +18,8 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "graph/order.h"
+
 /* Vectors that are looked at to choose the sphere of inner product. */
 #define SPHERE_SAMPLE	4096
 

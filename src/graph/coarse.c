@@ -9,6 +9,8 @@
 
 #include <math.h>
 
+#include "graph/order.h"
+
 /*
  * Of the coordinates of all vectors but one in so many, the largest is within
  * the levels, and by so much.
@@ -22,15 +24,6 @@
  */
 #define ERROR_LIMIT	2.0f
 
-static int
-compare_floats(const void *a, const void *b)
-{
-	float		x = *(const float *) a;
-	float		y = *(const float *) b;
-
-	return (x > y) - (x < y);
-}
-
 float
 tg_coarse_step(const float *vectors, int n, int dims)
 {
@@ -40,7 +33,7 @@ tg_coarse_step(const float *vectors, int n, int dims)
 	for (int i = 0; i < n; i++)
 		for (int j = 0; j < dims; j++)
 			reach[i] = Max(reach[i], fabsf(vectors[(Size) i * dims + j]));
-	qsort(reach, n, sizeof(float), compare_floats);
+	qsort(reach, n, sizeof(float), tg_compare_floats);
 	if (n > 0)
 		step = reach[n - 1 - n / BEYOND] * MARGIN / TG_COARSE_REACH;
 	tg_free(reach);
