@@ -23,6 +23,7 @@
 #include "am/link.h"
 #include "am/sketch.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "access/xact.h"
@@ -36,9 +37,11 @@
 #define UNCHANGED_EF	8
 
 /*
- * Inner product: the sphere's radius, by the length of the first vector.
+ * Inner product: the sphere's radius, and the greatest length there is room for,
+ * by the length of the first vector, which may be one of the shortest.
  */
-#define SPHERE_ROOM		1.5
+#define SPHERE_ROOM		2
+#define LONGEST_ROOM	8
 
 /*
  * A row's vector on its way into the index.
@@ -330,6 +333,7 @@ set_dims(Relation index, TgSpan span)
 {
 	TgOptions	options = tg_options_get(index);
 	TgMetaEdit	edit;
+	float		norm;
 
 	if (options.dimensions > 0)
 		tg_check_dims(index, options.dimensions, span.dims);
@@ -346,10 +350,9 @@ set_dims(Relation index, TgSpan span)
 	{
 		tg_meta_set_dims(edit.meta, &options, span.dims, tg_half_exact(span),
 						 tg_half_in_range(span));
-		edit.meta->sphere = SPHERE_ROOM *
-			sqrtf(tg_kernels->dot(span.values, span.values, span.dims));
-		if (edit.meta->sphere == 0)
-			edit.meta->sphere = 1;
+		norm = sqrtf(tg_kernels->dot(span.values, span.values, span.dims));
+		edit.meta->sphere = norm > 0 ? SPHERE_ROOM * norm : 1;
+		edit.meta->longest = norm > 0 ? LONGEST_ROOM * norm : FLT_MAX;
 		tg_meta_edit_finish(&edit);
 	}
 	create_roots(index, span);

@@ -176,7 +176,7 @@ tg_index_create(const TgMetaPage *meta)
 	info->meta = *meta;
 	index_set_pointers(info, inner_dims);
 	tg_geometry_init(&info->geometry, meta->metric, meta->dims,
-					 meta->sphere);
+					 meta->sphere, meta->longest);
 	tg_layout_init(&info->layout, meta, inner_dims);
 	tg_rotation_init(&info->rotation, inner_dims, meta->seed,
 					 info->rotation.signs);

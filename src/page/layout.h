@@ -250,6 +250,8 @@ typedef struct TgMetaPage
 	/* Sketches of filter columns: see sketch.h. */
 	BlockNumber sketches;		/* first page; 0: there are none */
 	uint32		sketch_pages;	/* of bytes, of each column */
+
+	float		longest;		/* inner product; 0: by the sphere */
 } TgMetaPage;
 
 #define TgPageGetMeta(page)		((TgMetaPage *) PageGetContents(page))

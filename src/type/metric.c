@@ -25,10 +25,10 @@
 
 /*
  * Inner product: vectors longer than so many radii of the sphere are routed as if
- * they were that long.  They are still above all others, while the errors of
- * codes, which grow with length, stay bounded.
+ * they were that long, unless the index says otherwise.  They are still above
+ * all others, while the errors of codes, which grow with length, stay bounded.
  */
-#define SPHERE_CUT		1.5
+#define SPHERE_CUT		1.5f
 
 #define HALF_MAX		65504.0f
 
@@ -51,12 +51,14 @@ tg_inner_dims(TgMetric metric, int dims)
 
 void
 tg_geometry_init(TgGeometry *geometry, TgMetric metric, int dims,
-				 float sphere)
+				 float sphere, float longest)
 {
 	geometry->metric = metric;
 	geometry->dims = dims;
 	geometry->inner_dims = tg_inner_dims(metric, dims);
 	geometry->sphere = Min(sphere, INNER_LIMIT);
+	geometry->longest = Min(longest > 0 ? longest : SPHERE_CUT * sphere,
+							INNER_LIMIT);
 }
 
 bool
@@ -243,9 +245,7 @@ embed_scaled(const float *values, int dims, double scale, float *inner)
 static double
 shortening(const TgGeometry *geometry, double norm)
 {
-	double		longest = SPHERE_CUT * (double) geometry->sphere;
-
-	return norm > longest ? longest / norm : 1.0;
+	return norm > geometry->longest ? geometry->longest / norm : 1.0;
 }
 
 void

@@ -11,8 +11,8 @@
  *	inner product	one more coordinate, sqrt(sphere^2 - |v|^2), which puts
  *					all vectors on one sphere; a query is scaled to the
  *					sphere's radius and has 0 there.  A longer vector has
- *					0 for the coordinate, is cut to half as much again as
- *					that, and is ranked by its distance less tg_excess().
+ *					0 for the coordinate, and is ranked by its distance less
+ *					tg_excess(); there is a length that it is cut to.
  *	Hamming			the bits as zeros and ones, of which it is the squared L2
  *	L1				the vector itself.  No space of as many dimensions has L1
  *					for its L2, but the nearest by the one are among the nearest
@@ -37,10 +37,11 @@ typedef struct TgGeometry
 	int			dims;
 	int			inner_dims;
 	float		sphere;			/* inner product: the radius */
+	float		longest;		/* and the length that longer ones are cut to */
 } TgGeometry;
 
 extern void tg_geometry_init(TgGeometry *geometry, TgMetric metric, int dims,
-							 float sphere);
+							 float sphere, float longest);
 
 /* Dimensions of the inner space. */
 extern int	tg_inner_dims(TgMetric metric, int dims);

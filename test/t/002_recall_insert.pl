@@ -128,7 +128,7 @@ CREATE TABLE shorter AS
 CREATE INDEX shorter_idx ON shorter USING togg (embedding array_ip_ops);
 INSERT INTO shorter SELECT * FROM lengths ORDER BY vector_norm(embedding) OFFSET 2000;
 SQL
-for my $case ([ 'empty', 0.03 ], [ 'shorter', 0.25 ])
+for my $case ([ 'empty', 0.06 ], [ 'shorter', 0.25 ])
 {
 	my ($table, $less) = @$case;
 
