@@ -32,7 +32,7 @@ SELECT pg_describe_object(classid, objid, objsubid),
 	   WHEN 'pg_proc'::regclass THEN
 			(SELECT pg_get_functiondef(oid) || coalesce(proacl::text, '') FROM pg_proc WHERE oid = objid)
 	   WHEN 'pg_operator'::regclass THEN
-			(SELECT concat_ws(' ', oprresult::regtype, oprcode, oprcom::regoperator, oprnegate)
+			(SELECT concat_ws(' ', oprresult::regtype, oprcode::regprocedure, oprcom::regoperator, oprnegate)
 			 FROM pg_operator WHERE oid = objid)
 	   WHEN 'pg_opclass'::regclass THEN
 			(SELECT concat_ws(' ', opcintype::regtype, opcdefault,
