@@ -348,6 +348,9 @@ tg_search_depth(const TgSearch *search)
 	return Max(search->ef, search->cursor - (search->sure - search->ef));
 }
 
+/* Under a filter: of the vertices known to fail, this share is followed. */
+#define TG_FOLLOWED_SHARE	0.6
+
 /*
  * Under a filter, instead of tg_search_run() and tg_search_widen(): route until
  * the wanted best candidates that have rows to return, of those seen, are all
@@ -359,8 +362,6 @@ tg_search_depth(const TgSearch *search)
  *
  * It may be called again with a larger number.
  */
-#define TG_FOLLOWED_SHARE	0.6	/* of vertices known to fail that are followed */
-
 typedef struct TgFilteredParams
 {
 	int64		wanted;
