@@ -130,6 +130,13 @@ tg_meta_check(Relation index, const TgMetaPage *meta)
 							 meta->bits, meta->degree, meta->graph,
 							 meta->guide, meta->clusters,
 							 meta->ef_construction);
+
+	/* To read block P_NEW would make the index longer. */
+	if (meta->sketches + INDEX_MAX_KEYS * ((uint64) meta->sketch_pages + 1) >
+		MaxBlockNumber)
+		tg_report_corruption(index, TG_METAPAGE_BLKNO,
+							 "The metapage says that sketches begin at block %u and take %u pages for each column.",
+							 meta->sketches, meta->sketch_pages);
 }
 
 TgMetaPage

@@ -92,13 +92,25 @@ tg_sketch_create(Relation index, const TgLayout *layout, int ncolumns,
 	tg_index_forget(index);
 }
 
+/*
+ * Lock a page of sketches.  A damaged metapage may lead to a page of slots, and
+ * that may be the one which the caller has locked.
+ */
+static void
+lock_page(Relation index, Buffer buffer, int mode)
+{
+	if (tg_page_is(BufferGetPage(buffer), TG_PAGE_LIST))
+		tg_page_check(index, buffer, TG_PAGE_SKETCH);
+	LockBuffer(buffer, mode);
+	tg_page_check(index, buffer, TG_PAGE_SKETCH);
+}
+
 const char *
 tg_sketch_open_ruler(Relation index, const TgMetaPage *meta, int column,
 					 Buffer *buffer)
 {
 	*buffer = ReadBuffer(index, meta->sketches + column);
-	LockBuffer(*buffer, BUFFER_LOCK_SHARE);
-	tg_page_check(index, *buffer, TG_PAGE_SKETCH);
+	lock_page(index, *buffer, BUFFER_LOCK_SHARE);
 	return PageGetContents(BufferGetPage(*buffer));
 }
 
@@ -132,8 +144,7 @@ tg_sketch_get(Relation index, const TgIndex *info, TgVertexId id,
 
 		if (!pin_byte(index, info, id, c, ncolumns, &buffer, &at))
 			return false;
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		tg_page_check(index, buffer, TG_PAGE_SKETCH);
+		lock_page(index, buffer, BUFFER_LOCK_SHARE);
 		bytes[c] = PageGetContents(BufferGetPage(buffer))[at];
 		UnlockReleaseBuffer(buffer);
 	}
@@ -169,8 +180,7 @@ change(Relation index, const TgIndex *info, TgVertexId id, const uint8 *bytes,
 
 		if (!pin_byte(index, info, id, c, ncolumns, &buffer, &at))
 			return;
-		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-		tg_page_check(index, buffer, TG_PAGE_SKETCH);
+		lock_page(index, buffer, BUFFER_LOCK_EXCLUSIVE);
 		old = PageGetContents(BufferGetPage(buffer))[at];
 		new = change_byte(old, bytes[c]);
 		if (new != old)
@@ -232,8 +242,7 @@ tg_sketch_load(TgSketchReader *reader, int i, uint32 p)
 	CHECK_FOR_INTERRUPTS();
 	buffer = ReadBuffer(reader->index, reader->first +
 						reader->columns[i] * reader->npages + p);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	tg_page_check(reader->index, buffer, TG_PAGE_SKETCH);
+	lock_page(reader->index, buffer, BUFFER_LOCK_SHARE);
 	memcpy(copy, PageGetContents(BufferGetPage(buffer)), TG_PAGE_CONTENT);
 	UnlockReleaseBuffer(buffer);
 	reader->pages_read++;

@@ -315,6 +315,16 @@ damage_vertices('columns', 'the rows', $is_lower, 524 + 6, "\xFF" x 72);
 damage_vertices('columns', 'lengths in the rows', $is_lower, 524 + 11, pack('v', $_))
   for 0, 1, 64, 65, 66, 8000, 0xFFFE;
 
+# Where sketches are, and how long they are.
+for my $word (236, 240)
+{
+	for my $value (0, 1, 7, 299, 0x7FFFFFF0, 0xFFFFFFF0, NO_SLOT)
+	{
+		damage('columns', sprintf('columns: metapage byte %d = %08X', $word, $value),
+			sub { overwrite($_[0], PAGE_HEADER + $word, pack 'V', $value) });
+	}
+}
+
 # Garbage here and there, and everywhere.
 for my $round (1 .. 10)
 {
