@@ -21,8 +21,8 @@
 #include "access/htup_details.h"
 #include "access/tableam.h"
 #include "access/xlog.h"
-#include "catalog/pg_index.h"
 #include "executor/tuptable.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "am/am.h"
@@ -40,19 +40,26 @@ struct TgIndexOnly
 	TupleTableSlot *slot;
 };
 
+static inline bool
+is_expression(Relation index, int attno)
+{
+	return index->rd_index->indkey.values[attno - 1] == InvalidAttrNumber;
+}
+
 /*
  * Which columns can be returned?  The vector only where most are stored as they
  * are.
  *
- * On a standby no column can: redo of VACUUM does not wait for pins.  Nor can any
- * of an index with expressions: to make a row from the table's would call functions
- * that the table's owner has chosen, with the rights of who reads the table.
+ * On a standby no column can: redo of VACUUM does not wait for pins.  An expression
+ * cannot, nor can anything beside a vector that is one: rows are made from the
+ * table's at times, and that must not call functions which the table's owner has
+ * chosen, with the rights of who reads the table.
  */
 bool
 tg_amcanreturn(Relation index, int attno)
 {
 	if (RecoveryInProgress() || RelationGetNumberOfAttributes(index) == 1 ||
-		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL))
+		is_expression(index, 1) || is_expression(index, attno))
 		return false;
 	if (attno > 1)
 		return attno > IndexRelationGetNumberOfKeyAttributes(index) ||
@@ -142,15 +149,15 @@ read_values(TgIndexOnly *only, const TgIndex *info, TgReader *reader,
 }
 
 /*
- * Read the values of the table's row that the snapshot sees at the address;
- * false if there is none.
+ * Read the values of the table's row that the snapshot sees at the address, but
+ * for expressions; false if there is none.
  */
 static bool
 fetch_values(TgIndexOnly *only, const ItemPointerData *tid, Datum *values,
 			 bool *isnull)
 {
 	IndexScanDesc scan = only->scan;
-	const int2vector *columns = &scan->indexRelation->rd_index->indkey;
+	Relation	index = scan->indexRelation;
 	ItemPointerData at = *tid;
 	bool		again = false;
 
@@ -165,8 +172,14 @@ fetch_values(TgIndexOnly *only, const ItemPointerData *tid, Datum *values,
 	if (!table_index_fetch_tuple(only->fetch, &at, scan->xs_snapshot,
 								 only->slot, &again, NULL))
 		return false;
-	for (int i = 0; i < columns->dim1; i++)
-		values[i] = slot_getattr(only->slot, columns->values[i], &isnull[i]);
+	for (int i = 0; i < only->columns.n; i++)
+	{
+		isnull[i] = is_expression(index, i + 1);
+		if (!isnull[i])
+			values[i] = slot_getattr(only->slot,
+									 index->rd_index->indkey.values[i],
+									 &isnull[i]);
+	}
 	return true;
 }
 
@@ -181,6 +194,7 @@ get_values(TgIndexOnly *only, TgReader *reader, TgVertexId owner,
 {
 	bool		found = false;
 
+	CHECK_FOR_INTERRUPTS();
 	tg_index_only_release(only);
 	if (owner < TG_MAX_SLOT)
 	{

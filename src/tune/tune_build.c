@@ -340,10 +340,14 @@ build(Tuner *tuner, Candidate *candidate)
 	tg_questions_init(&built.questions, built.tg, tg_opclass_get(built.index),
 					  2 * QUERIES, tuner->contest.k);
 
-	/* The caller's snapshot is older than the sample. */
+	/*
+	 * All candidates are asked the same, and in one order: each second query is
+	 * held out.  (The caller's snapshot is older than the sample.)
+	 */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	tg_read_queries(built.index,
-					psprintf("SELECT v FROM %s WHERE n " REST " %lld " EQUALS " 0",
+					psprintf("SELECT v FROM %s WHERE n " REST " %lld " EQUALS " 0"
+							 " ORDER BY n",
 							 tuner->sample, (long long) tuner->step),
 					2 * QUERIES, add_question, &built);
 	PopActiveSnapshot();
