@@ -74,14 +74,18 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
  * By the sketches: which vertices may have rows that pass?  See TgGraph.
  */
 static uint32
-scan_may_pass(TgGraph *base, const TgVertexId *ids, int n)
+scan_may_pass(TgGraph *base, const TgVertexId *ids, uint32 lanes)
 {
 	TgScanGraph *graph = (TgScanGraph *) base;
-	uint32		lanes = 0;
+	uint32		passing = 0;
 
-	for (int lane = 0; lane < n; lane++)
-		lanes |= (uint32) tg_sketch_may_pass(&graph->sketch, ids[lane]) << lane;
-	return lanes;
+	for (; lanes != 0; lanes &= lanes - 1)
+	{
+		int			lane = __builtin_ctz(lanes);
+
+		passing |= (uint32) tg_sketch_may_pass(&graph->sketch, ids[lane]) << lane;
+	}
+	return passing;
 }
 
 void

@@ -45,11 +45,11 @@
 #define TRIAL_SHARE		(1.0 / 8)
 
 /*
- * So many vertices in a row may fail on the way from one that passes, and of
- * the second ones this share is followed.
+ * So many vertices in a row may fail on the way from one that passes; and only one
+ * where so many of a block of its neighbours may pass.
  */
 #define MAX_DETOUR		2
-#define SECOND_SHARE	0.5
+#define ENOUGH_PASSING	4
 
 /*
  * Append a candidate to an array that holds them.
@@ -274,18 +274,39 @@ offer(TgSearch *search, TgWaiting candidate)
 }
 
 /*
+ * Which of these lanes of a vertex's neighbours may pass?
+ */
+static inline uint32
+judge(TgSearch *search, const TgVertexId *ids, uint32 lanes)
+{
+	TgGraph    *graph = search->graph;
+
+	return graph->may_pass ? graph->may_pass(graph, ids, lanes) : lanes;
+}
+
+/*
+ * Are neighbours that fail followed, of a vertex of which so many in a row fail
+ * itself, and these neighbours may pass?
+ */
+static inline bool
+may_detour(int detour, uint32 passing)
+{
+	return detour == 0 || (detour < MAX_DETOUR &&
+						   __builtin_popcount(passing) < ENOUGH_PASSING);
+}
+
+/*
  * Keep a candidate for later.
  */
 static inline void
 set_aside(TgSearch *search, TgWaiting candidate)
 {
 	waiting_append(&search->aside, candidate);
-	if (candidate.detour == 0)
-		search->aside_key = Min(search->aside_key, candidate.key);
+	search->aside_key = Min(search->aside_key, candidate.key);
 }
 
 /*
- * Offer again what was set aside.
+ * Offer again what was set aside.  What was too far to be judged is now.
  */
 static void
 offer_aside(TgSearch *search)
@@ -293,53 +314,31 @@ offer_aside(TgSearch *search)
 	TgWaitingHeap *aside = &search->aside;
 
 	for (int i = 0; i < aside->n; i++)
-		offer(search, aside->items[i]);
+	{
+		TgWaiting	candidate = aside->items[i];
+
+		if (candidate.detour < 0)
+			candidate.detour = judge(search, &candidate.id, 1) ? 0 :
+				-candidate.detour;
+		if (candidate.detour <= MAX_DETOUR)
+			offer(search, candidate);
+	}
 	aside->n = 0;
 	search->aside_key = INFINITY;
 }
 
 /*
- * Which of a vertex's neighbours fail, but may be made a detour to?  The limit is
- * on a number of each neighbour's own, the same at any time.
- */
-static inline uint32
-draw_detours(const TgVertexId *ids, int n, int detour)
-{
-	uint32		limit = (uint32) (SECOND_SHARE * UINT32_MAX);
-	uint32		lanes = 0;
-
-	if (detour >= MAX_DETOUR)
-		return 0;
-	if (detour == 0)
-		return UINT32_MAX;
-	for (int lane = 0; lane < n; lane++)
-		lanes |= (uint32) ((ids[lane] + 1) * 0x9E3779B1u < limit) << lane;
-	return lanes;
-}
-
-/* Which of a vertex's neighbours may pass? */
-static inline uint32
-judge(TgSearch *search, const TgVertexId *ids, int n)
-{
-	TgGraph    *graph = search->graph;
-
-	return graph->may_pass ? graph->may_pass(graph, ids, n) : UINT32_MAX;
-}
-
-/*
- * Offer the neighbours of a scored block.
+ * Offer the neighbours of a scored block.  Those of near are nearer than
+ * seen_limit().
  */
 static void
-offer_block(TgSearch *search, const TgBlockView *block, int n, int detour,
-			const float *estimates)
+offer_block(TgSearch *search, const TgBlockView *block, uint32 in_use,
+			uint32 near, int detour, const float *estimates)
 {
-	float		limits[2] = {seen_limit(search), 0};
-	uint32		in_use = (uint32) ((UINT64_C(1) << n) - 1);
-	uint32		passing = judge(search, block->ids, n) & in_use;
-	uint32		lanes = passing |
-		(draw_detours(block->ids, n, detour) & in_use);
+	uint32		passing = judge(search, block->ids, near);
+	uint32		lanes = may_detour(detour, passing) ? near : passing;
+	float		limit = detour_limit(search);
 
-	limits[1] = Min(limits[0], detour_limit(search));
 	for (; lanes != 0; lanes &= lanes - 1)
 	{
 		int			lane = __builtin_ctz(lanes);
@@ -348,10 +347,17 @@ offer_block(TgSearch *search, const TgBlockView *block, int n, int detour,
 			estimates[lane], block->ids[lane], fails ? detour + 1 : 0
 		};
 
-		if (candidate.key < limits[fails])
+		if (!fails || candidate.key < limit)
 			offer(search, candidate);
 		else
-			set_aside(search, candidate);
+			waiting_append(&search->aside, candidate);
+	}
+	for (lanes = in_use & ~near; lanes != 0; lanes &= lanes - 1)
+	{
+		int			lane = __builtin_ctz(lanes);
+
+		set_aside(search, (TgWaiting) {estimates[lane], block->ids[lane],
+									   -(detour + 1)});
 	}
 }
 
@@ -379,13 +385,15 @@ expand(TgSearch *search, TgWaiting candidate)
 	{
 		TgBlockView block = tg_view_block(&graph->shape, &view,
 										  first / TG_BLOCK_LANES);
+		int			n = Min(view.degree - first, TG_BLOCK_LANES);
+		uint32		in_use = (uint32) ((UINT64_C(1) << n) - 1);
 		float		estimates[TG_BLOCK_LANES];
+		uint32		near = in_use &
+			tg_kernels->score(search->table, block.codes, block.a, block.f, key,
+							  seen_limit(search), estimates);
 
-		tg_kernels->score(search->table, block.codes, block.a, block.f, key,
-						  INFINITY, estimates);
 		search->stats.estimates += TG_BLOCK_LANES;
-		offer_block(search, &block, Min(view.degree - first, TG_BLOCK_LANES),
-					candidate.detour, estimates);
+		offer_block(search, &block, in_use, near, candidate.detour, estimates);
 	}
 	graph->close(graph);
 }
@@ -436,9 +444,10 @@ expand_plain(TgSearch *search, TgWaiting candidate)
 	for (int first = 0; first < degree; first += TG_BLOCK_LANES)
 	{
 		int			n = Min(degree - first, TG_BLOCK_LANES);
-		uint32		passing = judge(search, ids + first, n);
-		uint32		lanes = passing |
-			draw_detours(ids + first, n, candidate.detour);
+		uint32		in_use = (uint32) ((UINT64_C(1) << n) - 1);
+		uint32		passing = judge(search, ids + first, in_use);
+		uint32		lanes = may_detour(candidate.detour, passing) ?
+			in_use : passing;
 
 		for (int i = 0; i < n; i++)
 			if (lanes >> i & 1)

@@ -172,10 +172,12 @@ struct TgGraph
 	int			ahead;
 
 	/*
-	 * Under a filter: which of up to 32 vertices may have rows that pass, by what
-	 * is known without opening them?  A bit for each.  NULL where nothing is known.
+	 * Under a filter: which of up to 32 vertices, those whose bit is set in lanes,
+	 * may have rows that pass, by what is known without opening them?  NULL where
+	 * nothing is known.
 	 */
-	uint32		(*may_pass) (TgGraph *graph, const TgVertexId *ids, int n);
+	uint32		(*may_pass) (TgGraph *graph, const TgVertexId *ids,
+							 uint32 lanes);
 };
 
 typedef enum TgRouting
@@ -243,7 +245,7 @@ typedef struct TgWaiting
 {
 	float		key;
 	TgVertexId	id;
-	int			detour;			/* so many in a row fail */
+	int			detour;			/* so many in a row fail; see filtered.c */
 } TgWaiting;
 
 typedef struct TgWaitingHeap
@@ -310,7 +312,7 @@ typedef struct TgSearch
 	TgWaitingHeap frontier;
 	TgWaitingHeap detours;
 	TgWaitingHeap aside;
-	float		aside_key;		/* the nearest of them that may pass */
+	float		aside_key;		/* the nearest of them, detours excepted */
 	float	   *seen;
 	int			nseen;
 	int			seen_room;

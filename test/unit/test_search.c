@@ -1711,25 +1711,27 @@ test_filtered(Sample *sample)
 
 /* What a sketch would say that knows all. */
 static uint32
-which_pass(TgGraph *graph, const TgVertexId *ids, int n)
+which_pass(TgGraph *graph, const TgVertexId *ids, uint32 lanes)
 {
 	MemoryGraph *memory = (MemoryGraph *) graph;
-	uint32		lanes = 0;
+	uint32		passing = 0;
 
-	for (int i = 0; i < n; i++)
-		lanes |= (uint32) !memory->dead[memory->last_id - ids[i]] << i;
-	return lanes;
+	for (int i = 0; i < TG_BLOCK_LANES; i++)
+		if (lanes >> i & 1)
+			passing |= (uint32) !memory->dead[memory->last_id - ids[i]] << i;
+	return passing;
 }
 
 /* One that knows nothing of nine in ten. */
 static uint32
-which_might_pass(TgGraph *graph, const TgVertexId *ids, int n)
+which_might_pass(TgGraph *graph, const TgVertexId *ids, uint32 lanes)
 {
-	uint32		lanes = which_pass(graph, ids, n);
+	uint32		passing = which_pass(graph, ids, lanes);
 
-	for (int i = 0; i < n; i++)
-		lanes |= (uint32) (ids[i] % 10 != 3) << i;
-	return lanes;
+	for (int i = 0; i < TG_BLOCK_LANES; i++)
+		if (lanes >> i & 1)
+			passing |= (uint32) (ids[i] % 10 != 3) << i;
+	return passing;
 }
 
 /* A sketch that says too little costs hops, and nothing that is wanted. */
