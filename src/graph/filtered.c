@@ -16,14 +16,14 @@
  * Those that fail wait in a heap of their own, as detours.  More are wanted
  * than will be returned, since estimates are uncertain, but ways are needed
  * only to the nearest of them: detours are made no farther out than the first
- * quarter of those wanted.  Of detours from a detour half are made, drawn by
- * the vertices' numbers, once for all lists; and none from those, so that the
- * search does not wander off into a region where nothing passes.
+ * quarter of those wanted.  A detour from a detour is made only where few of
+ * the neighbours of the first may pass, and none from that, so that the search
+ * does not wander off into a region where nothing passes.
  *
  * What is farther than all that will be expanded is set aside: it is neither
- * ordered nor looked up.  How far that is the nearest of the candidates that
- * may pass tell long before they are expanded.  When more are wanted after
- * all, what was set aside is offered again.
+ * judged nor looked up nor ordered.  How far that is the nearest of the
+ * candidates that may pass tell long before they are expanded.  When more are
+ * wanted after all, what was set aside is offered again.
  *
  * The nearest of all that pass may be far away: none of those expanded first
  * pass then, and the search would walk through most of the graph.  From what
@@ -45,8 +45,8 @@
 #define TRIAL_SHARE		(1.0 / 8)
 
 /*
- * So many vertices in a row may fail on the way from one that passes; and only one
- * where so many of a block of its neighbours may pass.
+ * So many vertices in a row may fail on the way from one that passes; only one
+ * where so many of a block of its neighbours may pass and are near enough.
  */
 #define MAX_DETOUR		2
 #define ENOUGH_PASSING	4
@@ -157,8 +157,8 @@ nearest_key(const TgWaitingHeap *heap)
 }
 
 /*
- * Note a candidate that may pass: keep the keys of the nearest ones seen, as many
- * as are to be expanded at least.  In a heap, the farthest on top.
+ * Note a candidate that may pass: keep the keys of the nearest ones seen, as
+ * many as are to be expanded at least.  In a heap, the farthest on top.
  */
 static void
 note_seen(TgSearch *search, float key)
@@ -229,9 +229,9 @@ detour_limit(const TgSearch *search)
 
 /*
  * What passes is to be expanded up to this key: INFINITY before enough have
- * passed.  As in a pool, see tg_pool_slack(); but where nothing is known of those
- * that fail, all that are near enough have been expanded as well, which serves the
- * same end.
+ * passed.  As in a pool, see tg_pool_slack(); but where nothing is known of
+ * those that fail, all that are near enough have been expanded as well, which
+ * serves the same end.
  */
 static inline float
 passing_limit(const TgSearch *search)
@@ -251,8 +251,8 @@ passing_limit(const TgSearch *search)
 }
 
 /*
- * Let a candidate wait, unless it was visited, and have its record read if it is
- * to be expanded soon and records come from disk.
+ * Let a candidate wait, unless it was visited, and have its record read if it
+ * is to be expanded soon and records come from disk.
  */
 static inline void
 offer(TgSearch *search, TgWaiting candidate)
@@ -302,11 +302,13 @@ static inline void
 set_aside(TgSearch *search, TgWaiting candidate)
 {
 	waiting_append(&search->aside, candidate);
-	search->aside_key = Min(search->aside_key, candidate.key);
+	if (candidate.key < search->aside_key)
+		search->aside_key = candidate.key;
 }
 
 /*
- * Offer again what was set aside.  What was too far to be judged is now.
+ * Offer again what was set aside.  What was too far to be judged, and has the
+ * number of a detour that it may be, negated, is judged now.
  */
 static void
 offer_aside(TgSearch *search)
