@@ -94,7 +94,7 @@ const char *
 tg_sketch_open_ruler(Relation index, const TgMetaPage *meta, int column,
 					 Buffer *buffer)
 {
-	*buffer = ReadBuffer(index, meta->sketches + column);
+	*buffer = tg_pin_block(index, meta->sketches + column);
 	LockBuffer(*buffer, BUFFER_LOCK_SHARE);
 	tg_page_check(index, *buffer, TG_PAGE_SKETCH);
 	return PageGetContents(BufferGetPage(*buffer));
@@ -225,8 +225,8 @@ uint8 *
 tg_sketch_load(TgSketchReader *reader, int i, uint32 p)
 {
 	uint8	   *copy = palloc(TG_PAGE_CONTENT);
-	Buffer		buffer = ReadBuffer(reader->index, reader->first +
-									reader->columns[i] * reader->npages + p);
+	Buffer		buffer = tg_pin_block(reader->index, reader->first +
+									  reader->columns[i] * reader->npages + p);
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	tg_page_check(reader->index, buffer, TG_PAGE_SKETCH);
