@@ -245,6 +245,15 @@ tg_sketch_next_block(BlockNumber block, void *arg)
 	uint64		place = (uint64) block * per_block;
 
 	while (place < reader->nplaces && !tg_sketch_may_pass_place(reader, place))
-		place++;
+	{
+		uint64		page = place / TG_PAGE_CONTENT;
+		uint64		end = Min(reader->nplaces, (page + 1) * TG_PAGE_CONTENT);
+		const uint8 *bytes = reader->pages[page];
+
+		/* On to what the first column accepts, on this page. */
+		for (place++; place < end; place++)
+			if (reader->accept[0][bytes[place - page * TG_PAGE_CONTENT]])
+				break;
+	}
 	return Max(block, place / per_block);
 }
