@@ -302,6 +302,56 @@ measure_point(PGconn *conn, System *system, const Dataset *data, int ef,
 	free(ids);
 }
 
+/* Asks queries by turns, from the first on; returns when it is time. */
+static int
+ask_until(PGconn *conn, const System *system, int queries, double end)
+{
+	int			asked = 0;
+
+	do
+		PQclear(run_prepared(conn, system, system->search_name,
+							 asked++ % queries));
+	while (now_seconds() < end);
+	return asked;
+}
+
+double
+measure_query(PGconn *conn, const char *query, const char *parameters,
+			  int seconds)
+{
+	System		system = {.search_name = "query"};
+	PGresult   *result = PQexecParams(conn, parameters, 0, NULL, NULL, NULL,
+									  NULL, 1);
+	int			count;
+	int			asked;
+	double		start;
+
+	/* What the server sends in binary, it takes in binary. */
+	sql_check(conn, result, PGRES_TUPLES_OK, parameters);
+	count = PQntuples(result);
+	if (count == 0)
+		die("%s\nreturned no rows", parameters);
+	system.wire_length = PQgetlength(result, 0, 0);
+	system.wire_queries = allocate(count, system.wire_length);
+	for (int i = 0; i < count; i++)
+	{
+		if (PQgetlength(result, i, 0) != system.wire_length)
+			die("%s\nreturned values of %d and of %d bytes", parameters,
+				system.wire_length, PQgetlength(result, i, 0));
+		memcpy(system.wire_queries + (size_t) i * system.wire_length,
+			   PQgetvalue(result, i, 0), system.wire_length);
+	}
+	PQclear(result);
+
+	/* Warm up; also past the executions that are planned anew. */
+	sql_prepare(conn, system.search_name, query);
+	ask_until(conn, &system, count, now_seconds() + seconds);
+	start = now_seconds();
+	asked = ask_until(conn, &system, count, start + seconds);
+	free(system.wire_queries);
+	return asked / (now_seconds() - start);
+}
+
 double
 measure_recall(PGconn *conn, System *system, const Dataset *data, int ef)
 {
