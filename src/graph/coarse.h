@@ -30,6 +30,9 @@ typedef struct TgCoarse
 	float		step;			/* between two levels; 0: no copies */
 	const float *centre;		/* [dims], which has level 0 throughout */
 	int8	   *copies;			/* [n][stride] */
+	float		rounding;		/* what that adds to a sum */
+	float		square;			/* of a step */
+	uint32		least_sum;		/* that tells */
 } TgCoarse;
 
 /* Vectors of fewer dimensions are as well compared themselves. */
@@ -57,6 +60,10 @@ tg_coarse_stride(int dims)
  */
 extern float tg_coarse_step(const float *vectors, int n, int dims);
 
+/* Set up; the copies are yet to be made. */
+extern void tg_coarse_init(TgCoarse *coarse, int dims, float step,
+						   const float *centre, int8 *copies);
+
 /* Make the copy of a vector. */
 extern void tg_coarse_put(const TgCoarse *coarse, uint32 i, const float *vector);
 
@@ -73,9 +80,8 @@ tg_coarse_distance(const TgCoarse *coarse, uint32 i, uint32 j, float *distance)
 	if (a[0] == TG_COARSE_NONE || b[0] == TG_COARSE_NONE)
 		return false;
 	sum = tg_kernels->l2sq_bytes(a, b, coarse->stride);
-	*distance = ((float) sum - (float) coarse->dims / 6.0f) *
-		coarse->step * coarse->step;
-	return sum >= (uint32) (TG_COARSE_LEAST_SUM + coarse->dims / 6);
+	*distance = ((float) sum - coarse->rounding) * coarse->square;
+	return sum >= coarse->least_sum;
 }
 
 #endif							/* TOGG_COARSE_H */
