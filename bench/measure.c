@@ -20,9 +20,6 @@
 
 #include "bench.h"
 
-/* Queries whose counters are averaged; reading them is slow. */
-#define COUNTER_SAMPLE	100
-
 /* Seconds per query. */
 typedef struct Timing
 {
@@ -218,17 +215,15 @@ static void
 average_counters(PGconn *conn, const System *system, const Dataset *data,
 				 double *averages)
 {
-	int			sample = Min(data->queries, COUNTER_SAMPLE);
-
 	memset(averages, 0, COUNTER_COUNT * sizeof(double));
-	for (int query = 0; query < sample; query++)
+	for (int query = 0; query < data->queries; query++)
 	{
 		PGresult   *result;
 
 		PQclear(run_prepared(conn, system, system->search_name, query));
 		result = sql_row(conn, "%s", system->counter_query);
 		for (int i = 0; i < COUNTER_COUNT; i++)
-			averages[i] += strtod(PQgetvalue(result, 0, i), NULL) / sample;
+			averages[i] += strtod(PQgetvalue(result, 0, i), NULL) / data->queries;
 		PQclear(result);
 	}
 }

@@ -283,7 +283,8 @@ start_query(IndexScanDesc scan)
 		MemoryContextSwitchTo(old);
 	}
 
-	info = tg_index_get(index);
+	/* What follows looks into catalogs, or reads a query out of line. */
+	info = tg_index_copy(tg_index_get(index));
 	tg_scan_init_graph(state, index, info);
 
 	if (scan->numberOfOrderBys > 0 &&

@@ -115,7 +115,7 @@ tg_scan_init_graph(TgScanState *state, Relation index, const TgIndex *info)
 static TgVertexId
 find_entry(TgScanState *state, const TgIndex *info)
 {
-	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1, 1, 0};
+	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1, 1, 0, 0};
 	int			layer = tg_index_layers(info) - 1;
 	TgVertexId	entry = tg_index_root(info, layer);
 	TgResult	nearest;
@@ -216,6 +216,7 @@ tg_scan_start_search(IndexScanDesc scan, const TgIndex *info,
 	params.growth = state->settings.growth;
 	params.slack = tg_pool_slack(dims);
 	params.ef = state->ef = state->settings.ef;
+	params.middle = state->settings.middle;
 	tg_search_begin(state->search, &state->graph.reader.graph, &state->table,
 					params);
 	tg_search_add_entry(state->search, entry);

@@ -206,7 +206,13 @@ pool_set_room(TgSearch *search)
 	int			more = (int) Min((int64) search->nrowless,
 								 (int64) search->ef * ROWLESS_SHARE);
 
+	float		middle;
+
 	search->sure = search->ef + more;
+	middle = search->ef_middle > 0 ? search->ef_middle + more / 2.0f :
+		(search->sure - 1) / 2;
+	search->middle = (int) middle;
+	search->between = middle - search->middle;
 	search->width = search->ef * search->growth + more;
 	search->room = search->ef * search->growth + more * ROWLESS_RESERVE;
 }
@@ -234,10 +240,12 @@ tg_pool_slack(int dims)
 static inline float
 pool_slack(const TgSearch *search)
 {
-	const TgCandidate *pool = search->pool;
+	const TgCandidate *middle = &search->pool[search->middle];
+	float		key = middle->key;
 
-	return Max(pool[search->sure - 1].key,
-			   search->slack * pool[(search->sure - 1) / 2].key);
+	if (search->between > 0)
+		key += search->between * (middle[1].key - key);
+	return Max(search->pool[search->sure - 1].key, search->slack * key);
 }
 
 /*
@@ -381,6 +389,7 @@ tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 	search->ef = params.ef;
 	search->growth = params.growth;
 	search->slack = params.slack;
+	search->ef_middle = params.middle;
 	pool_set_room(search);
 	pool_reserve(search, search->room);
 	if (graph->shape.codes_size == 0 && search->visited_keys == NULL)
@@ -850,6 +859,7 @@ tg_search_widen(TgSearch *search, int ef)
 	qsort(search->expanded.items, search->expanded.n, sizeof(TgKeyed),
 		  compare_expanded);
 	search->ef = ef;
+	search->ef_middle = 0;
 	pool_set_room(search);
 	pool_reserve(search, search->room);
 	visited_begin(search);

@@ -201,6 +201,7 @@ typedef struct TgSearchParams
 	int			ef;
 	int			growth;			/* see tg_pool_slack(); 1: the pool is ef's size */
 	float		slack;
+	float		middle;			/* in the first ef; 0: (ef - 1) / 2, a whole number */
 } TgSearchParams;
 
 /*
@@ -209,7 +210,8 @@ typedef struct TgSearchParams
  * and of those that follow, up to growth times ef in all, the ones whose squared
  * distance is at most slack times that of the candidate in the middle of the
  * first ef.  They are few where distances rise fast, and many where much is
- * about as near.
+ * about as near.  A middle between two candidates stands for a distance between
+ * theirs: with few candidates, recall would rise in large steps.
  *
  * A tenth more serves data of 100 dimensions and up; below, the error of codes,
  * which grows as the dimensions' square root falls, asks for more.
@@ -272,6 +274,9 @@ typedef struct TgSearch
 	int			ef;
 	int			growth;
 	float		slack;
+	float		ef_middle;		/* 0: by ef */
+	int			middle;			/* the candidate that the slack is measured by, */
+	float		between;		/* and how far from it to the next */
 	int			sure;
 	int			width;
 	int			room;

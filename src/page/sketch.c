@@ -12,6 +12,7 @@
 
 #include "page/sketch.h"
 
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 
@@ -70,6 +71,7 @@ tg_sketch_create(Relation index, const TgLayout *layout, int ncolumns,
 		{
 			uint64		start = (uint64) p * TG_PAGE_CONTENT;
 
+			CHECK_FOR_INTERRUPTS();
 			memset(content, TG_SKETCH_NONE, TG_PAGE_CONTENT);
 			if (start < nbytes)
 				memcpy(content, bytes + c * nbytes + start,
@@ -225,9 +227,11 @@ uint8 *
 tg_sketch_load(TgSketchReader *reader, int i, uint32 p)
 {
 	uint8	   *copy = palloc(TG_PAGE_CONTENT);
-	Buffer		buffer = tg_pin_block(reader->index, reader->first +
-									  reader->columns[i] * reader->npages + p);
+	Buffer		buffer;
 
+	CHECK_FOR_INTERRUPTS();
+	buffer = tg_pin_block(reader->index, reader->first +
+						  reader->columns[i] * reader->npages + p);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	tg_page_check(reader->index, buffer, TG_PAGE_SKETCH);
 	memcpy(copy, PageGetContents(BufferGetPage(buffer)), TG_PAGE_CONTENT);

@@ -178,7 +178,7 @@ search_params(int way, int ef)
 {
 	return (TgSearchParams)
 	{
-		ways[way].routing, ways[way].stage1_width, ef, 1, 1.1f
+		ways[way].routing, ways[way].stage1_width, ef, 1, 1.1f, 0
 	};
 }
 
@@ -1172,6 +1172,40 @@ test_growth(Sample *sample)
 	tg_search_destroy(search);
 }
 
+/*
+ * A middle between two candidates makes a pool between those that they make.
+ */
+static void
+test_middle(Sample *sample)
+{
+	static const float middles[] = {9, 9.25f, 9.5f, 9.75f, 10};
+	TgSearch   *search = tg_search_create();
+	int			depths[lengthof(middles)] = {0};
+	bool		rising = true;
+
+	for (int q = 0; q < QUERIES; q++)
+	{
+		float	   *query = sample_query(sample);
+
+		for (int i = 0; i < (int) lengthof(middles); i++)
+		{
+			TgSearchParams params = search_params(GREEDY, 21);
+
+			params.growth = 10;
+			params.middle = middles[i];
+			sample_search_with(sample, search, query, params);
+			depths[i] += tg_search_depth(search);
+		}
+		free(query);
+	}
+	for (int i = 1; i < (int) lengthof(middles); i++)
+		rising &= depths[i] > depths[i - 1];
+	if (!ok(rising, "pools between those of two candidates"))
+		diag("%d %d %d %d %d", depths[0], depths[1], depths[2], depths[3],
+			 depths[4]);
+	tg_search_destroy(search);
+}
+
 /* Widen until there is nothing left; some vertices are gone, some dead. */
 static void
 test_widening(Sample *sample)
@@ -1828,6 +1862,7 @@ test_sample(Sample *sample)
 {
 	test_effort(sample);
 	test_growth(sample);
+	test_middle(sample);
 	test_widening(sample);
 	test_rowless(sample);
 	test_filtered(sample);
