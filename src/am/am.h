@@ -81,6 +81,7 @@ typedef struct TgSearchSettings
 	int			stage1_width;
 	int			growth;			/* of the pool, see TG_POOL_SLACK */
 	int			ef;				/* of the first pool */
+	double		middle;			/* of that, for an ef that is not whole; 0: by ef */
 	double		recall;			/* wanted; 0: what ef gives */
 	TgCurve		curve;			/* of the index, if a recall is wanted */
 } TgSearchSettings;

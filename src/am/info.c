@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "am/stats.h"
+#include "tune/tune.h"
 #include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(togg_index_info);
@@ -178,8 +179,8 @@ togg_index_info(PG_FUNCTION_ARGS)
 	int64		capacity = 0;
 	int64		rows;
 	TupleDesc	desc;
-	Datum		values[19];
-	bool		nulls[19] = {0};
+	Datum		values[21];
+	bool		nulls[21] = {0};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -217,6 +218,9 @@ togg_index_info(PG_FUNCTION_ARGS)
 	values[17] = Int64GetDatum((int64) now.clustered);
 	values[18] = TimestampTzGetDatum(now.cluster_time);
 	nulls[18] = now.cluster_time == 0;
+	values[19] = TimestampTzGetDatum(now.calibrate_time);
+	values[20] = BoolGetDatum(tg_calibration_is_due(index, &now));
+	nulls[19] = nulls[20] = now.calibrate_time == 0;
 
 	relation_close(index, AccessShareLock);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));

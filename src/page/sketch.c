@@ -109,7 +109,7 @@ const char *
 tg_sketch_open_ruler(Relation index, const TgMetaPage *meta, int column,
 					 Buffer *buffer)
 {
-	*buffer = ReadBuffer(index, meta->sketches + column);
+	*buffer = tg_pin_block(index, meta->sketches + column);
 	lock_page(index, *buffer, BUFFER_LOCK_SHARE);
 	return PageGetContents(BufferGetPage(*buffer));
 }
@@ -240,8 +240,8 @@ tg_sketch_load(TgSketchReader *reader, int i, uint32 p)
 	Buffer		buffer;
 
 	CHECK_FOR_INTERRUPTS();
-	buffer = ReadBuffer(reader->index, reader->first +
-						reader->columns[i] * reader->npages + p);
+	buffer = tg_pin_block(reader->index, reader->first +
+						  reader->columns[i] * reader->npages + p);
 	lock_page(reader->index, buffer, BUFFER_LOCK_SHARE);
 	memcpy(copy, PageGetContents(BufferGetPage(buffer)), TG_PAGE_CONTENT);
 	UnlockReleaseBuffer(buffer);
@@ -258,6 +258,15 @@ tg_sketch_next_block(BlockNumber block, void *arg)
 	uint64		place = (uint64) block * per_block;
 
 	while (place < reader->nplaces && !tg_sketch_may_pass_place(reader, place))
-		place++;
+	{
+		uint64		page = place / TG_PAGE_CONTENT;
+		uint64		end = Min(reader->nplaces, (page + 1) * TG_PAGE_CONTENT);
+		const uint8 *bytes = reader->pages[page];
+
+		/* On to what the first column accepts, on this page. */
+		for (place++; place < end; place++)
+			if (reader->accept[0][bytes[place - page * TG_PAGE_CONTENT]])
+				break;
+	}
 	return Max(block, place / per_block);
 }

@@ -296,6 +296,13 @@ work(Job *job, Relation index)
 	{
 		state = cluster(&job->run, index);
 		job->cluster = state == TG_CLUSTER_PAUSED;
+		if (state == TG_CLUSTER_DONE)
+		{
+			TgMetaPage	meta = tg_meta_read(index);
+
+			/* What was clustered may have made it so. */
+			job->calibrate = tg_calibration_is_due(index, &meta);
+		}
 	}
 	else if (job->calibrate)
 	{
