@@ -168,6 +168,10 @@ system_build(PGconn *conn, System *system, const Dataset *data)
 		sql_run(conn, "VACUUM (FREEZE, ANALYZE) %s", system->table);
 	}
 
+	/* All workers that there may be, however small the table seems. */
+	sql_run(conn, "ALTER TABLE %s SET (parallel_workers = %d)", system->table,
+			(int) sql_number(conn, "SELECT current_setting("
+							 "'max_parallel_maintenance_workers')::int"));
 	note("building the %s index", system->name);
 	statement = format_string("CREATE INDEX %s ON %s USING %s (embedding %s)%s%s%s",
 							  system->index, system->table, system->method,

@@ -262,6 +262,12 @@ extern bool tg_is_index(Relation relation);
 /* Open an index of ours; raise ERROR if it is none. */
 extern Relation tg_open_index(Oid oid, LOCKMODE lockmode);
 
+/*
+ * Until AtEOXact_GUC(): have functions that are called with their owner's rights
+ * find nothing in schemas that the caller has put into his search_path.
+ */
+extern void tg_restrict_search_path(void);
+
 /* ---------- validate.c ---------- */
 
 extern bool tg_amvalidate(Oid opclassoid);

@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "am/stats.h"
@@ -54,6 +55,16 @@ tg_open_index(Oid oid, LOCKMODE lockmode)
 				 errdetail("Index \"%s\" belongs to another session.",
 						   RelationGetRelationName(index))));
 	return index;
+}
+
+/*
+ * PostgreSQL 17 has RestrictSearchPath() for that.
+ */
+void
+tg_restrict_search_path(void)
+{
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 static const char *

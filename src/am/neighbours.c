@@ -34,14 +34,25 @@ tg_list_maker_init(TgListMaker *maker, const TgIndex *info)
 	maker->coded.levels = palloc(dims);
 }
 
+/*
+ * Difference of two vectors.  A function of its own, as in a loop over fields
+ * of a struct the compiler has to reckon with each being written to.
+ */
+static void
+subtract(const float *a, const float *b, int dims, float *difference)
+{
+	for (int i = 0; i < dims; i++)
+		difference[i] = a[i] - b[i];
+}
+
 /* Get ready to code neighbours of this vertex. */
 static void
 hold(TgListMaker *maker, const float *rotated)
 {
 	const TgIndex *info = maker->info;
 
-	for (int i = 0; i < info->geometry.inner_dims; i++)
-		maker->centre[i] = rotated[i] - info->root_rotated[i];
+	subtract(rotated, info->root_rotated, info->geometry.inner_dims,
+			 maker->centre);
 }
 
 /* Code a neighbour of the vertex that is held. */
@@ -55,8 +66,7 @@ code_held(TgListMaker *maker, const float *rotated,
 	maker->coded.id = neighbour->id;
 	if (info->layout.bits == 0)
 		return &maker->coded;
-	for (int i = 0; i < dims; i++)
-		maker->residual[i] = neighbour->rotated[i] - rotated[i];
+	subtract(neighbour->rotated, rotated, dims, maker->residual);
 	tg_encode(dims, info->layout.bits, maker->residual, maker->centre,
 			  maker->coded.levels, &maker->coded.a, &maker->coded.f);
 	maker->coded.a += tg_excess(&info->geometry, rotated) -

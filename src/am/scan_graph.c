@@ -71,14 +71,21 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 }
 
 /*
- * By the sketches: may a vertex have rows that pass?  See TgGraph.
+ * By the sketches: which vertices may have rows that pass?  See TgGraph.
  */
-static bool
-scan_may_pass(TgGraph *base, TgVertexId id)
+static uint32
+scan_may_pass(TgGraph *base, const TgVertexId *ids, uint32 lanes)
 {
 	TgScanGraph *graph = (TgScanGraph *) base;
+	uint32		passing = 0;
 
-	return tg_sketch_may_pass(&graph->sketch, id);
+	for (; lanes != 0; lanes &= lanes - 1)
+	{
+		int			lane = __builtin_ctz(lanes);
+
+		passing |= (uint32) tg_sketch_may_pass(&graph->sketch, ids[lane]) << lane;
+	}
+	return passing;
 }
 
 void
@@ -153,12 +160,10 @@ run_filtered(IndexScanDesc scan)
 	TgFilteredParams params;
 
 	params.wanted = state->ef;
-	params.least = state->least;
-	params.share = state->graph.reader.graph.may_pass ?
-		state->graph.may_pass_share : 1;
 	params.sweep_hops = index_slots(scan) *
 		(state->graph.reader.graph.may_pass ?
-		 params.share + 1.0 / TG_SKETCH_SHARE : 1.0 / TG_FILTER_SWEEP_SHARE);
+		 state->graph.may_pass_share + 1.0 / TG_SKETCH_SHARE :
+		 1.0 / TG_FILTER_SWEEP_SHARE);
 	params.memory = (Size) work_mem * 1024;
 	return tg_search_run_filtered(state->search, &params);
 }
@@ -218,12 +223,8 @@ tg_scan_start_search(IndexScanDesc scan, const TgIndex *info,
 	state->phase = TG_PHASE_GRAPH;
 	if (state->filter.n == 0)
 		tg_search_run(state->search);
-	else
-	{
-		state->least = state->ef + state->ef / 2;
-		if (!run_filtered(scan))
-			state->phase = TG_PHASE_SWEEP;
-	}
+	else if (!run_filtered(scan))
+		state->phase = TG_PHASE_SWEEP;
 	set_share(state);
 }
 

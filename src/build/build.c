@@ -153,6 +153,8 @@ flush(TgBuild *build)
 	if (leader)
 	{
 		tg_merge(build);
+		if (shared->meta.dims > 0)
+			tg_build_check_disk(build);
 		tg_meta_create(build->index, MAIN_FORKNUM, &shared->meta);
 	}
 	meet_all(build);

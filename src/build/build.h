@@ -305,6 +305,11 @@ extern void tg_load_end(TgBuild *build);
 extern void tg_merge(TgBuild *build);
 extern void tg_merge_attach(TgBuild *build);
 
+/* ---------- disk.c ---------- */
+
+/* Warn if there seems to be no room for the index, once it is laid out. */
+extern void tg_build_check_disk(const TgBuild *build);
+
 /* ---------- codes.c ---------- */
 
 /*

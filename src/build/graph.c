@@ -148,11 +148,9 @@ mean_of_sum(const double *sum, int inner_dims, float *mean)
 static bool
 coarse_of(const TgBuild *build, const TgLayer *layer, TgCoarse *coarse)
 {
-	coarse->dims = build->info->geometry.inner_dims;
-	coarse->stride = tg_coarse_stride(coarse->dims);
-	coarse->step = build->shared->coarse_step;
-	coarse->centre = build->middle_rotated;
-	coarse->copies = layer->coarse;
+	tg_coarse_init(coarse, build->info->geometry.inner_dims,
+				   build->shared->coarse_step, build->middle_rotated,
+				   layer->coarse);
 	return layer->coarse && coarse->step > 0.0f;
 }
 

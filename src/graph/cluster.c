@@ -15,26 +15,34 @@
 
 /*
  * Start from members far from each other: the first, then each time the one
- * farthest from all chosen.
+ * farthest from all chosen.  Each member is assigned to its nearest centre on
+ * the way; distances[] receives how far that is.
  */
 static void
 seed_centres(const float *const *vectors, int n, int dims, int k,
-			 float *centres)
+			 float *centres, uint8 *cluster, float *distances)
 {
-	float		nearest[TG_MAX_DEGREE];
 	int			chosen = 0;
 
 	for (int i = 0; i < n; i++)
-		nearest[i] = INFINITY;
+		distances[i] = INFINITY;
 	for (int c = 0; c < k; c++)
 	{
 		memcpy(centres + (Size) c * dims, vectors[chosen],
 			   sizeof(float) * dims);
 		for (int i = 0; i < n; i++)
-			nearest[i] = Min(nearest[i],
-							 tg_kernels->l2sq(vectors[i], vectors[chosen], dims));
+		{
+			float		distance = tg_kernels->l2sq(vectors[i],
+													vectors[chosen], dims);
+
+			if (distance < distances[i])
+			{
+				distances[i] = distance;
+				cluster[i] = (uint8) c;
+			}
+		}
 		for (int i = 0; i < n; i++)
-			if (nearest[i] > nearest[chosen])
+			if (distances[i] > distances[chosen])
 				chosen = i;
 	}
 }
@@ -105,12 +113,12 @@ tg_cluster(const float *const *vectors, int n, int dims, int k,
 
 	Assert(n <= TG_MAX_DEGREE && k <= TG_MAX_CLUSTERS);
 
+	dims = Min(dims, TG_CLUSTER_DIMS);
 	if (n <= k)
 		k = 1;
 	if (k > 1)
 	{
-		seed_centres(vectors, n, dims, k, scratch);
-		assign_members(vectors, n, dims, k, scratch, cluster, distances);
+		seed_centres(vectors, n, dims, k, scratch, cluster, distances);
 		for (int round = 0; round < KMEANS_ROUNDS; round++)
 		{
 			move_centres(vectors, n, dims, k, cluster, scratch);

@@ -16,6 +16,9 @@
  * k-means; empty clusters are dropped, and a list of at most k members is one
  * cluster, with the first of them for a representative.
  *
+ * The vectors are rotated, which makes their coordinates alike: no more than
+ * the first TG_CLUSTER_DIMS of them are looked at.
+ *
  * order[n] receives the members as TgDivision wants them: the representatives
  * (of each cluster the member nearest to its centre), then cluster by cluster
  * the others.  Returns the number of clusters.  Deterministic.
@@ -26,7 +29,9 @@
 extern int	tg_cluster(const float *const *vectors, int n, int dims, int k,
 					   uint16 *order, TgDivision *division, float *scratch);
 
-#define TG_CLUSTER_SCRATCH(k, dims)		((Size) (k) * (dims))
+#define TG_CLUSTER_DIMS					256
+#define TG_CLUSTER_SCRATCH(k, dims) \
+	((Size) (k) * Min(dims, TG_CLUSTER_DIMS))
 
 /*
  * OGS-KDT.  Split a vertex's n neighbours on one dimension j: left of the

@@ -37,6 +37,22 @@ tg_coarse_step(const float *vectors, int n, int dims)
 }
 
 void
+tg_coarse_init(TgCoarse *coarse, int dims, float step, const float *centre,
+			   int8 *copies)
+{
+	coarse->dims = dims;
+	coarse->stride = tg_coarse_stride(dims);
+	coarse->step = step;
+	coarse->centre = centre;
+	coarse->copies = copies;
+
+	/* The squared error of two roundings is 1/6 of a step on average. */
+	coarse->rounding = dims / 6.0f;
+	coarse->square = step * step;
+	coarse->least_sum = TG_COARSE_LEAST_SUM + dims / 6;
+}
+
+void
 tg_coarse_put(const TgCoarse *coarse, uint32 i, const float *vector)
 {
 	int8	   *copy = coarse->copies + i * coarse->stride;

@@ -30,6 +30,9 @@ typedef struct TgCoarse
 	float		step;			/* between two levels; 0: no copies */
 	const float *centre;		/* [dims], which has level 0 throughout */
 	int8	   *copies;			/* [n][stride] */
+	float		rounding;		/* what that adds to a sum */
+	float		square;			/* of a step */
+	uint32		least_sum;		/* that tells */
 } TgCoarse;
 
 /* Vectors of fewer dimensions are as well compared themselves. */
@@ -58,6 +61,10 @@ tg_coarse_stride(int dims)
  * centre: all but the farthest of them have copies.  0 if there is none.
  */
 extern float tg_coarse_step(const float *vectors, int n, int dims);
+
+/* Set up; the copies are yet to be made. */
+extern void tg_coarse_init(TgCoarse *coarse, int dims, float step,
+						   const float *centre, int8 *copies);
 
 /*
  * Make the copy of a vector; none, unless its squared error, in squared steps, is
@@ -88,9 +95,8 @@ tg_coarse_distance(const TgCoarse *coarse, uint32 i, uint32 j, float *distance)
 {
 	uint32		sum = tg_coarse_sum(coarse, i, j);
 
-	*distance = ((float) sum - (float) coarse->dims / 6.0f) *
-		coarse->step * coarse->step;
-	return sum >= (uint32) (TG_COARSE_LEAST_SUM + coarse->dims / 6);
+	*distance = ((float) sum - coarse->rounding) * coarse->square;
+	return sum >= coarse->least_sum;
 }
 
 #endif							/* TOGG_COARSE_H */

@@ -317,10 +317,13 @@ search_graph(Construction *c, uint32 query)
 								   (int) sizeof(float) * c->dims,
 								   PREFETCH_VECTOR);
 	int			list_bytes = sizeof(TgLink) * c->capacity;
+	uint32	   *visited = c->visited;
+	uint32		epoch;
 	int			cursor = 0;
 
 	next_epoch(c);
-	c->visited[c->entry] = c->epoch;
+	epoch = c->epoch;
+	visited[c->entry] = epoch;
 	c->pool[0].distance = distance_between(c, query, c->entry);
 	c->pool[0].id = c->entry;
 	c->pool_size = 1;
@@ -355,9 +358,9 @@ search_graph(Construction *c, uint32 query)
 		{
 			uint32		neighbour = tg_load_u32(&links[i].id);
 
-			if (c->visited[neighbour] == c->epoch)
+			if (visited[neighbour] == epoch)
 				continue;
-			c->visited[neighbour] = c->epoch;
+			visited[neighbour] = epoch;
 			PREFETCH(compared_of(c, neighbour), vector_bytes);
 			fresh[nfresh++] = neighbour;
 		}

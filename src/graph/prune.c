@@ -7,15 +7,30 @@
  */
 #include "graph/prune.h"
 
-static int
-compare_candidates(const void *a, const void *b)
+static inline bool
+nearer(const TgPruneCandidate *a, const TgPruneCandidate *b)
 {
-	const TgPruneCandidate *x = a;
-	const TgPruneCandidate *y = b;
+	return a->distance < b->distance ||
+		(a->distance == b->distance && a->id < b->id);
+}
 
-	if (x->distance != y->distance)
-		return x->distance < y->distance ? -1 : 1;
-	return (x->id > y->id) - (x->id < y->id);
+/*
+ * By insertion: what comes is in order but for a few links at the end (and the
+ * sample for the root, but that comes once), and qsort() would call a function
+ * for each comparison.
+ */
+static void
+sort_candidates(TgPruneCandidate *candidates, int n)
+{
+	for (int i = 1; i < n; i++)
+	{
+		TgPruneCandidate candidate = candidates[i];
+		int			at = i;
+
+		for (; at > 0 && nearer(&candidate, &candidates[at - 1]); at--)
+			candidates[at] = candidates[at - 1];
+		candidates[at] = candidate;
+	}
 }
 
 /*
@@ -51,7 +66,7 @@ tg_prune(TgPruneRule rule, TgPruneCandidate *candidates, int n, int degree,
 {
 	int			nkept = 0;
 
-	qsort(candidates, n, sizeof(TgPruneCandidate), compare_candidates);
+	sort_candidates(candidates, n);
 	if (n <= least)
 		return n;
 
@@ -71,6 +86,6 @@ tg_prune(TgPruneRule rule, TgPruneCandidate *candidates, int n, int degree,
 		candidates[nkept++] = candidate;
 	}
 	nkept = Max(nkept, Min(least, n));
-	qsort(candidates, nkept, sizeof(TgPruneCandidate), compare_candidates);
+	sort_candidates(candidates, nkept);
 	return nkept;
 }

@@ -67,6 +67,13 @@ keyed_create(TgKeyedArray *array)
 	array->items = tg_alloc(sizeof(TgKeyed) * array->capacity);
 }
 
+static void
+waiting_create(TgWaitingHeap *heap)
+{
+	heap->capacity = INITIAL_CAPACITY;
+	heap->items = tg_alloc(sizeof(TgWaiting) * heap->capacity);
+}
+
 TgSearch *
 tg_search_create(void)
 {
@@ -81,8 +88,11 @@ tg_search_create(void)
 	search->results = tg_alloc(sizeof(TgResult) * search->results_capacity);
 	keyed_create(&search->expanded);
 	keyed_create(&search->left_out);
-	search->frontier.capacity = INITIAL_CAPACITY;
-	search->frontier.items = tg_alloc(sizeof(TgWaiting) * INITIAL_CAPACITY);
+	waiting_create(&search->frontier);
+	waiting_create(&search->detours);
+	waiting_create(&search->aside);
+	search->seen_capacity = INITIAL_CAPACITY;
+	search->seen = tg_alloc(sizeof(float) * INITIAL_CAPACITY);
 	keyed_create(&search->passing);
 	return search;
 }
@@ -98,6 +108,9 @@ tg_search_destroy(TgSearch *search)
 	tg_free(search->expanded.items);
 	tg_free(search->left_out.items);
 	tg_free(search->frontier.items);
+	tg_free(search->detours.items);
+	tg_free(search->aside.items);
+	tg_free(search->seen);
 	tg_free(search->passing.items);
 	tg_free(search);
 }
@@ -365,9 +378,13 @@ tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 	search->expanded.n = 0;
 	search->left_out.n = 0;
 	search->frontier.n = 0;
+	search->detours.n = 0;
+	search->aside.n = 0;
+	search->aside_key = INFINITY;
+	search->nseen = 0;
+	search->seen_room = 0;
 	search->passing.n = 0;
-	search->nearer = 0;
-	search->nearer_passing = 0;
+	search->wanted = 0;
 	search->nrowless = 0;
 	search->ef = params.ef;
 	search->growth = params.growth;

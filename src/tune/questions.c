@@ -131,12 +131,9 @@ make_copies(TgQuestions *questions)
 		for (int j = 0; j < dims; j++)
 			relative[i * dims + j] =
 				questions->items[i].query.inner[j] - centre[j];
-	questions->coarse.dims = dims;
-	questions->coarse.stride = tg_coarse_stride(dims);
-	questions->coarse.centre = centre;
-	questions->coarse.step = tg_coarse_step(relative, questions->n, dims);
-	questions->coarse.copies = palloc((questions->n + 1) *
-									  questions->coarse.stride);
+	tg_coarse_init(&questions->coarse, dims,
+				   tg_coarse_step(relative, questions->n, dims), centre,
+				   palloc((questions->n + 1) * tg_coarse_stride(dims)));
 	questions->scratch = palloc(sizeof(float) * (geometry->dims + dims));
 	pfree(relative);
 	for (int i = 0; i < questions->n; i++)

@@ -17,16 +17,14 @@
 static inline TgCoarse
 make_copies(const float *vectors, int n, int dims, const float *centre)
 {
-	TgCoarse	coarse = {
-		.dims = dims,.stride = tg_coarse_stride(dims),.centre = centre
-	};
+	TgCoarse	coarse;
 	float	   *relative = malloc(sizeof(float) * n * dims + 1);
 
 	for (int i = 0; i < n * dims; i++)
 		relative[i] = vectors[i] - centre[i % dims];
-	coarse.step = tg_coarse_step(relative, n, dims);
+	tg_coarse_init(&coarse, dims, tg_coarse_step(relative, n, dims), centre,
+				   malloc(tg_coarse_stride(dims) * n + 1));
 	free(relative);
-	coarse.copies = malloc(coarse.stride * n + 1);
 	for (int i = 0; i < n && coarse.step > 0.0f; i++)
 		tg_coarse_put(&coarse, i, vectors + (Size) i * dims);
 	return coarse;

@@ -95,11 +95,14 @@ is_partition(const Clustering *clustering)
 		is_permutation(clustering->order, clustering->n);
 }
 
-/* Is each representative the member nearest to its cluster's mean? */
+/*
+ * Is each representative the member nearest to its cluster's mean, by what is
+ * looked at of the vectors?
+ */
 static bool
 representatives_central(const Clustering *clustering)
 {
-	int			dims = clustering->dims;
+	int			dims = Min(clustering->dims, TG_CLUSTER_DIMS);
 	float	   *mean = malloc(sizeof(float) * dims);
 	bool		good = true;
 
@@ -220,38 +223,41 @@ test_partitions(void)
 }
 
 static void
-test_quality(void)
+test_quality(int dims)
 {
 	for (int k = 2; k <= TG_MAX_CLUSTERS; k++)
 	{
-		float	   *vectors = sample_clusters(96, 20, k, 10.0f);
-		Clustering	division = divide(vectors, 96, 20, k);
+		float	   *vectors = sample_clusters(96, dims, k, 10.0f);
+		Clustering	division = divide(vectors, 96, dims, k);
 
 		ok(is_partition(&division) && recovers(&division, k),
-		   "%d separate clusters are found", k);
+		   "%d separate clusters are found, %d dimensions", k, dims);
 		ok(representatives_central(&division),
-		   "representatives of %d clusters are nearest to the centres", k);
+		   "representatives of %d clusters are nearest to the centres, %d dimensions",
+		   k, dims);
 		free(vectors);
 	}
+}
 
-	/*
-	 * Without structure: k-means on a line takes three clusters down to a
-	 * ninth of the variance, if its centres move.
-	 */
-	{
-		float		line[200];
-		Clustering	division;
-		double		whole;
+/*
+ * Without structure: k-means on a line takes three clusters down to a ninth of
+ * the variance, if its centres move.
+ */
+static void
+test_settling(void)
+{
+	float		line[200];
+	Clustering	division;
+	double		whole;
 
-		for (int i = 0; i < 200; i++)
-			line[i] = (float) (i * i % 211);
-		division = divide(line, 200, 1, 1);
-		whole = inertia(&division);
-		division = divide(line, 200, 1, 3);
-		if (!ok(division.nclusters == 3 && inertia(&division) < 0.14 * whole,
-				"centres settle"))
-			diag("inertia %g of %g", inertia(&division), whole);
-	}
+	for (int i = 0; i < 200; i++)
+		line[i] = (float) (i * i % 211);
+	division = divide(line, 200, 1, 1);
+	whole = inertia(&division);
+	division = divide(line, 200, 1, 3);
+	if (!ok(division.nclusters == 3 && inertia(&division) < 0.14 * whole,
+			"centres settle"))
+		diag("inertia %g of %g", inertia(&division), whole);
 }
 
 /* Values that floats cannot sum must not break the partition. */
@@ -466,7 +472,9 @@ main(void)
 {
 	tg_kernels_select("auto");
 	test_partitions();
-	test_quality();
+	test_quality(20);
+	test_quality(1000);
+	test_settling();
 	test_extremes();
 	test_splits();
 	test_split_choice();
