@@ -76,7 +76,7 @@ static const double enough[TG_CURVE_RANKS] = {0.999, 0.99};
 #define NPOOLS			((int) lengthof(pools))
 #define MANY_MISSED		0.1
 #define TOO_MANY_MISSED	0.2
-#define LEAST_SHARE		0.33
+#define LEAST_SHARE		0.4
 
 /* The most rows that are asked for. */
 #define MAX_RANK		(tg_curve_ranks[TG_CURVE_RANKS - 1])
