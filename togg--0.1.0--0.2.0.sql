@@ -491,6 +491,41 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION togg_recall(regclass, integer, integer, text, integer[]) IS
 'recall of a togg index, and what its searches cost';
 
+-- togg_index_info() tells when the index was calibrated, NULL if it never was, and
+-- whether so much has changed since that it should be calibrated again.  A function
+-- that returns more has to be made anew: views on it must be dropped first.
+
+DROP FUNCTION togg_index_info(regclass);
+
+CREATE FUNCTION togg_index_info(
+	index regclass,
+	OUT format_version integer,
+	OUT dimensions integer,
+	OUT metric text,
+	OUT storage text,
+	OUT bits integer,
+	OUT degree integer,
+	OUT graph text,
+	OUT guide text,
+	OUT vertices bigint,
+	OUT dead bigint,
+	OUT free_slots bigint,
+	OUT rows bigint,
+	OUT unranked bigint,
+	OUT pages bigint,
+	OUT bytes_per_row double precision,
+	OUT mean_degree double precision,
+	OUT stale_lists bigint,
+	OUT lists_clustered bigint,
+	OUT last_clustered timestamp with time zone,
+	OUT calibrated timestamp with time zone,
+	OUT calibration_stale boolean)
+AS 'MODULE_PATHNAME'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION togg_index_info(regclass) IS
+'format, contents and size of a togg index';
+
 -- What an index has learnt about how large a pool takes which recall
 
 CREATE FUNCTION togg_calibrate(index regclass)
@@ -503,8 +538,8 @@ COMMENT ON FUNCTION togg_calibrate(regclass) IS
 
 -- One row for each of two ranks k (10 and 100 rows) and some recalls: the ef
 -- that finds the first k rows with that recall.  On the whole of it: when, of
--- how many vertices, how many have come or died since, about, and whether that
--- is enough to calibrate again.  No rows: nothing was learnt.
+-- how many vertices, how many have come, died or had their lists clustered since,
+-- about, and whether that is enough to calibrate again.  No rows: nothing was learnt.
 
 CREATE FUNCTION togg_calibration(index regclass)
 RETURNS TABLE (
@@ -659,9 +694,9 @@ SELECT t.oid AS relid,
 	   s.distances,
 	   s.widenings,
 	   s.sweeps,
-	   s.hops / nullif(s.scans, 0)::double precision AS mean_hops,
-	   s.pages / nullif(s.scans, 0)::double precision AS mean_pages,
-	   s.distances / nullif(s.scans, 0)::double precision AS mean_distances,
+	   s.hops::double precision / nullif(s.scans, 0)::double precision AS mean_hops,
+	   s.pages::double precision / nullif(s.scans, 0)::double precision AS mean_pages,
+	   s.distances::double precision / nullif(s.scans, 0)::double precision AS mean_distances,
 	   s.sampled,
 	   s.sample_k,
 	   s.sample_queries,

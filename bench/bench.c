@@ -7,6 +7,9 @@
  * then have several clients ask if asked to.  The systems take turns at each
  * step, so that a machine that gets slower for a while does so for all.
  *
+ * Or, with --query, time one query on tables that are there: then nothing else
+ * of this happens.
+ *
  *-------------------------------------------------------------------------
  */
 #include <errno.h>
@@ -35,6 +38,8 @@ typedef struct Options
 	const char *metric;
 	const char *opclass;
 	const char *out;
+	const char *query;
+	const char *parameters;
 	int			rows;
 	int			queries;
 	int			dims;
@@ -50,6 +55,8 @@ static const char usage_text[] =
 "Compares vector indexes of one PostgreSQL server at equal recall.\n"
 "\n"
 "  bench --data DIR [option]...\n"
+"  bench --query SQL --parameters SQL [--seconds N] [--set NAME=VALUE]...\n"
+"        [--pin CORE] [--dsn CONNINFO]\n"
 "\n"
 "  --data DIR           base.*, query.* and gt100.ibin (see README.md)\n"
 "  --rows N             only the first N rows of the base; where there are\n"
@@ -75,7 +82,9 @@ static const char usage_text[] =
 "  --unprepared         also send queries as text, with the vector in them\n"
 "  --cold N             also ask N queries with nothing in the system's cache\n"
 "  --clients LIST       then let so many clients ask at a time, by pgbench\n"
-"  --seconds N          how long each run of pgbench takes (5)\n"
+"  --query SQL          print the queries per second of this one, with $1\n"
+"  --parameters SQL     what $1 is to be, one after the other: a query\n"
+"  --seconds N          how long each run of pgbench, or of a query, takes (5)\n"
 "  --pin CORE           where client and backend run while measured: a\n"
 "                       number, last (default) or none\n"
 "  --label TEXT         goes into the CSV lines\n"
@@ -165,7 +174,7 @@ parse_options(Options *options, int argc, char **argv)
 	{
 		DATA = 1, ROWS, QUERIES, DIMS, METRIC, K, EF, PASSES, SYSTEM, OPCLASS,
 		INDEX_WITH, HNSW_WITH, INSERT, BATCH, INSERTERS, DELETE, SETTING, VARIANT, UNPREPARED,
-		COLD, CLIENTS, SECONDS, PIN, LABEL, OUT, DSN, HELP
+		COLD, CLIENTS, QUERY, PARAMETERS, SECONDS, PIN, LABEL, OUT, DSN, HELP
 	};
 	static const struct option names[] = {
 		{"data", required_argument, NULL, DATA},
@@ -189,6 +198,8 @@ parse_options(Options *options, int argc, char **argv)
 		{"unprepared", no_argument, NULL, UNPREPARED},
 		{"cold", required_argument, NULL, COLD},
 		{"clients", required_argument, NULL, CLIENTS},
+		{"query", required_argument, NULL, QUERY},
+		{"parameters", required_argument, NULL, PARAMETERS},
 		{"seconds", required_argument, NULL, SECONDS},
 		{"pin", required_argument, NULL, PIN},
 		{"label", required_argument, NULL, LABEL},
@@ -286,6 +297,12 @@ parse_options(Options *options, int argc, char **argv)
 			case CLIENTS:
 				parse_list("clients", optarg, &run->clients, &run->nclients);
 				break;
+			case QUERY:
+				options->query = optarg;
+				break;
+			case PARAMETERS:
+				options->parameters = optarg;
+				break;
 			case SECONDS:
 				run->seconds = parse_int("seconds", optarg, 1);
 				break;
@@ -312,8 +329,10 @@ parse_options(Options *options, int argc, char **argv)
 	}
 	if (optind < argc)
 		die("unexpected argument \"%s\"; see bench --help", argv[optind]);
-	if (options->directory == NULL)
-		die("--data is missing; see bench --help");
+	if ((options->directory == NULL) == (options->query == NULL))
+		die("either --data or --query is needed; see bench --help");
+	if ((options->query == NULL) != (options->parameters == NULL))
+		die("--query and --parameters go together; see bench --help");
 }
 
 /* Creates the extensions; "both" becomes togg alone without pgvector. */
@@ -415,9 +434,20 @@ main(int argc, char **argv)
 	parse_options(&options, argc, argv);
 	conn = sql_connect(options.conninfo);
 	sql_set(conn, "client_min_messages", "warning");
-	install_systems(conn);
+	if (options.query == NULL)
+		install_systems(conn);
 	for (int i = 0; i < options.run.nsettings; i++)
 		free(sql_assign(conn, options.run.settings[i]));
+	if (options.query != NULL)
+	{
+		if (options.run.core >= 0)
+			pin_to_core(conn, options.run.core);
+		printf("%.1f\n", measure_query(conn, options.query,
+									   options.parameters,
+									   options.run.seconds));
+		PQfinish(conn);
+		return 0;
+	}
 
 	dataset_load(&data, options.directory, options.metric, options.rows,
 				 options.queries, options.dims, options.k);

@@ -358,6 +358,13 @@ extern void measure_point(PGconn *conn, System *system, const Dataset *data,
 extern double measure_recall(PGconn *conn, System *system,
 							 const Dataset *data, int ef);
 
+/*
+ * Queries per second of a statement of one parameter, in about so many seconds,
+ * after as many to warm up; parameters is a query for the values of it.
+ */
+extern double measure_query(PGconn *conn, const char *query,
+							const char *parameters, int seconds);
+
 /* Keeps this process and its backend on one core. */
 extern void pin_to_core(PGconn *conn, int core);
 

@@ -20,9 +20,6 @@
 
 #include "bench.h"
 
-/* Queries whose counters are averaged; reading them is slow. */
-#define COUNTER_SAMPLE	100
-
 /* Seconds per query. */
 typedef struct Timing
 {
@@ -218,17 +215,15 @@ static void
 average_counters(PGconn *conn, const System *system, const Dataset *data,
 				 double *averages)
 {
-	int			sample = Min(data->queries, COUNTER_SAMPLE);
-
 	memset(averages, 0, COUNTER_COUNT * sizeof(double));
-	for (int query = 0; query < sample; query++)
+	for (int query = 0; query < data->queries; query++)
 	{
 		PGresult   *result;
 
 		PQclear(run_prepared(conn, system, system->search_name, query));
 		result = sql_row(conn, "%s", system->counter_query);
 		for (int i = 0; i < COUNTER_COUNT; i++)
-			averages[i] += strtod(PQgetvalue(result, 0, i), NULL) / sample;
+			averages[i] += strtod(PQgetvalue(result, 0, i), NULL) / data->queries;
 		PQclear(result);
 	}
 }
@@ -305,6 +300,56 @@ measure_point(PGconn *conn, System *system, const Dataset *data, int ef,
 	system_leave(conn, system);
 	free(unused);
 	free(ids);
+}
+
+/* Asks queries by turns, from the first on; returns when it is time. */
+static int
+ask_until(PGconn *conn, const System *system, int queries, double end)
+{
+	int			asked = 0;
+
+	do
+		PQclear(run_prepared(conn, system, system->search_name,
+							 asked++ % queries));
+	while (now_seconds() < end);
+	return asked;
+}
+
+double
+measure_query(PGconn *conn, const char *query, const char *parameters,
+			  int seconds)
+{
+	System		system = {.search_name = "query"};
+	PGresult   *result = PQexecParams(conn, parameters, 0, NULL, NULL, NULL,
+									  NULL, 1);
+	int			count;
+	int			asked;
+	double		start;
+
+	/* What the server sends in binary, it takes in binary. */
+	sql_check(conn, result, PGRES_TUPLES_OK, parameters);
+	count = PQntuples(result);
+	if (count == 0)
+		die("%s\nreturned no rows", parameters);
+	system.wire_length = PQgetlength(result, 0, 0);
+	system.wire_queries = allocate(count, system.wire_length);
+	for (int i = 0; i < count; i++)
+	{
+		if (PQgetlength(result, i, 0) != system.wire_length)
+			die("%s\nreturned values of %d and of %d bytes", parameters,
+				system.wire_length, PQgetlength(result, i, 0));
+		memcpy(system.wire_queries + (size_t) i * system.wire_length,
+			   PQgetvalue(result, i, 0), system.wire_length);
+	}
+	PQclear(result);
+
+	/* Warm up; also past the executions that are planned anew. */
+	sql_prepare(conn, system.search_name, query);
+	ask_until(conn, &system, count, now_seconds() + seconds);
+	start = now_seconds();
+	asked = ask_until(conn, &system, count, start + seconds);
+	free(system.wire_queries);
+	return asked / (now_seconds() - start);
 }
 
 double

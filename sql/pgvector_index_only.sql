@@ -60,5 +60,14 @@ VACUUM ANALYZE items;
 SELECT pages_read('items', format('SELECT id, t FROM items ORDER BY v <=> %L', array_fill(1, '{24}')::vector)) AS near,
 	   in_order(format('SELECT id, v <=> %1$L AS d FROM items ORDER BY v <=> %1$L', array_fill(1, '{24}')::vector));
 
+-- Distances that float32 has no room for: infinite both ways, and NaN
+CREATE TABLE vast AS SELECT i AS id, (ARRAY[i]::real[] || array_fill(1::real, '{15}'))::vector(16) AS v FROM generate_series(1, 20) i;
+INSERT INTO vast SELECT 100 + i, ARRAY(SELECT CASE WHEN x = i OR i = 16 AND x % 4 = 0 THEN 1e30 ELSE 0 END FROM generate_series(1, 16) x)::real[]::vector
+FROM generate_series(1, 16) i;
+CREATE INDEX vast_v ON vast USING togg (v vector_ip_ops) INCLUDE (id);
+\set query 'v <#> \'[1e30,-1e30,1,1e30,1,1,1,-1e30,1,1,1,1,1,1,1,1]\''
+SELECT by_index(format('SELECT id FROM vast ORDER BY %s', :'query')),
+	   in_order(format('SELECT id, %1$s AS d FROM vast ORDER BY %1$s', :'query'));
+
 SET client_min_messages = warning;
 DROP EXTENSION vector CASCADE;

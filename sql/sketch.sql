@@ -104,5 +104,25 @@ UPDATE items SET t = NULL, tags = NULL;
 REINDEX INDEX items_v;
 SELECT * FROM wrong();
 
+-- What the relation cache has of an index goes while a scan begins, in a session
+-- of its own that gives so much memory back to the system at once
+CREATE FUNCTION forget() RETURNS void LANGUAGE plpgsql AS
+$$ BEGIN UPDATE pg_class SET reltuples = reltuples WHERE oid = 'wide_v'::regclass; END $$;
+CREATE FUNCTION at_most(int, int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+$$ BEGIN
+	IF to_regclass('wide_v') IS NOT NULL THEN PERFORM forget(); END IF;
+	RETURN $1 <= $2;
+END $$;
+CREATE OPERATOR <== (LEFTARG = int, RIGHTARG = int, FUNCTION = at_most);
+CREATE OPERATOR CLASS forgetful_ops FOR TYPE int USING togg AS OPERATOR 2 <== (int, int);
+CREATE TABLE wide AS SELECT i AS id, array_fill(i::real, '{16000}') AS v FROM generate_series(1, 20) i;
+CREATE INDEX wide_v ON wide USING togg (v, id forgetful_ops);
+\c -
+SET search_path = togg_test, public;
+SET jit = off;
+SET enable_seqscan = off;
+SET enable_sort = off;
+SELECT id FROM wide WHERE id <== 10 ORDER BY v <-> array_fill(20::real, '{16000}') LIMIT 3;
+
 SET client_min_messages = warning;
 DROP SCHEMA togg_test CASCADE;

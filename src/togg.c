@@ -9,6 +9,7 @@
 
 #include "am/am.h"
 #include "am/radius.h"
+#include "am/spare.h"
 
 #include "fmgr.h"
 
@@ -26,6 +27,7 @@ _PG_init(void)
 	tg_options_init();
 	tg_explain_init();
 	tg_radius_init();
+	tg_spare_init();
 	tg_stat_table_init();
 }
 

@@ -81,6 +81,7 @@ typedef struct TgSearchSettings
 	int			stage1_width;
 	int			growth;			/* of the pool, see TG_POOL_SLACK */
 	int			ef;				/* of the first pool */
+	double		middle;			/* of that, for an ef that is not whole; 0: by ef */
 	double		recall;			/* wanted; 0: what ef gives */
 	TgCurve		curve;			/* of the index, if a recall is wanted */
 } TgSearchSettings;
@@ -260,6 +261,12 @@ extern bool tg_is_index(Relation relation);
 
 /* Open an index of ours; raise ERROR if it is none. */
 extern Relation tg_open_index(Oid oid, LOCKMODE lockmode);
+
+/*
+ * Until AtEOXact_GUC(): have functions that are called with their owner's rights
+ * find nothing in schemas that the caller has put into his search_path.
+ */
+extern void tg_restrict_search_path(void);
 
 /* ---------- validate.c ---------- */
 

@@ -583,9 +583,7 @@ togg_check(PG_FUNCTION_ARGS)
 	SetUserIdAndSecContext(check.heap->rd_rel->relowner,
 						   security | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
-#if PG_VERSION_NUM >= 170000
-	RestrictSearchPath();
-#endif
+	tg_restrict_search_path();
 
 	if (heapallindexed)
 		tg_check_rows_begin(&check);

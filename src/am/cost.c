@@ -31,11 +31,12 @@
  * Conditions on the index's further columns are tested on the way.  As many as
  * ef must pass, which takes more hops the smaller the share of rows that do;
  * where that would cost more, a sweep reads what may pass instead.  Of an index
- * with sketches not all that fail are followed, and the others are not read:
+ * with sketches few that fail are expanded, those near the query:
  *
- *		followed	= 1, with sketches TG_FOLLOWED_SHARE
- *		hops		= Min(vertices, Max(POOL_GROWTH * ef,
- *							ef * (1 + followed * (1 / share - 1))) + log2(vertices))
+ *		hops		= Min(vertices, Max(POOL_GROWTH * ef, ef / share)
+ *						  + log2(vertices)), with sketches
+ *					  Min(vertices, POOL_GROWTH * ef + TG_DETOUR_SHARE * ef
+ *						  * (1 / share - 1) + log2(vertices))
  *		sweep		= vertices / TG_FILTER_SWEEP_SHARE * hop_cost, with sketches
  *					  (vertices / TG_SKETCH_SHARE + vertices / TG_SKETCH_PARTS
  *					  + passing) * hop_cost
@@ -79,10 +80,9 @@ cost_filtered(const IndexPath *path, double share, bool sketches, int ef,
 {
 	double		rows = Max(path->indexinfo->tuples, 1.0);
 	double		passing = Max(share * rows, 1.0);
-	double		followed = sketches ? TG_FOLLOWED_SHARE : 1.0;
-	double		hops = Max(POOL_GROWTH * ef,
-						   ef * (1 + followed * (rows / passing - 1))) +
-		log2(rows + 1);
+	double		hops = log2(rows + 1) +
+		(sketches ? POOL_GROWTH * ef + TG_DETOUR_SHARE * ef * (rows / passing - 1) :
+		 Max(POOL_GROWTH * ef, ef * rows / passing));
 	double		test = list_length(path->indexclauses) * cpu_operator_cost;
 	Cost		graph = Min(hops, rows) * (hop_cost + test);
 	Cost		sweep = sketches ?

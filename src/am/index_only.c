@@ -21,8 +21,8 @@
 #include "access/htup_details.h"
 #include "access/tableam.h"
 #include "access/xlog.h"
-#include "catalog/index.h"
-#include "executor/executor.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "am/am.h"
@@ -36,22 +36,30 @@ struct TgIndexOnly
 	Buffer		pinned;
 
 	/* To read rows of the table, once one has to be. */
-	IndexInfo  *info;
-	EState	   *estate;
 	IndexFetchTableData *fetch;
 	TupleTableSlot *slot;
 };
+
+static inline bool
+is_expression(Relation index, int attno)
+{
+	return index->rd_index->indkey.values[attno - 1] == InvalidAttrNumber;
+}
 
 /*
  * Which columns can be returned?  The vector only where most are stored as they
  * are.
  *
- * On a standby no column can: redo of VACUUM does not wait for pins.
+ * On a standby no column can: redo of VACUUM does not wait for pins.  An expression
+ * cannot, nor can anything beside a vector that is one: rows are made from the
+ * table's at times, and that must not call functions which the table's owner has
+ * chosen, with the rights of who reads the table.
  */
 bool
 tg_amcanreturn(Relation index, int attno)
 {
-	if (RecoveryInProgress() || RelationGetNumberOfAttributes(index) == 1)
+	if (RecoveryInProgress() || RelationGetNumberOfAttributes(index) == 1 ||
+		is_expression(index, 1) || is_expression(index, attno))
 		return false;
 	if (attno > 1)
 		return attno > IndexRelationGetNumberOfKeyAttributes(index) ||
@@ -91,7 +99,6 @@ tg_index_only_destroy(TgIndexOnly *only)
 	{
 		table_index_fetch_end(only->fetch);
 		ExecDropSingleTupleTableSlot(only->slot);
-		FreeExecutorState(only->estate);
 	}
 	MemoryContextDelete(only->context);
 	pfree(only);
@@ -102,11 +109,11 @@ tg_index_only_destroy(TgIndexOnly *only)
  * or not whole.
  */
 static bool
-read_values(TgIndexOnly *only, TgReader *reader, TgVertexId id,
-			const ItemPointerData *tid, Datum *values, bool *isnull)
+read_values(TgIndexOnly *only, const TgIndex *info, TgReader *reader,
+			TgVertexId id, const ItemPointerData *tid, Datum *values,
+			bool *isnull)
 {
 	Relation	index = only->scan->indexRelation;
-	const TgIndex *info = tg_index_get(index);
 	const TgSlotHeader *header = reader->header;
 	const TgRow *row = NULL;
 	TgSpan		span;
@@ -142,14 +149,15 @@ read_values(TgIndexOnly *only, TgReader *reader, TgVertexId id,
 }
 
 /*
- * Read the values of the table's row that the snapshot sees at the address;
- * false if there is none.
+ * Read the values of the table's row that the snapshot sees at the address, but
+ * for expressions; false if there is none.
  */
 static bool
 fetch_values(TgIndexOnly *only, const ItemPointerData *tid, Datum *values,
 			 bool *isnull)
 {
 	IndexScanDesc scan = only->scan;
+	Relation	index = scan->indexRelation;
 	ItemPointerData at = *tid;
 	bool		again = false;
 
@@ -157,18 +165,21 @@ fetch_values(TgIndexOnly *only, const ItemPointerData *tid, Datum *values,
 	{
 		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(only));
 
-		only->info = BuildIndexInfo(scan->indexRelation);
-		only->estate = CreateExecutorState();
 		only->slot = table_slot_create(scan->heapRelation, NULL);
 		only->fetch = table_index_fetch_begin(scan->heapRelation);
 		MemoryContextSwitchTo(old);
 	}
-	ResetPerTupleExprContext(only->estate);
-	GetPerTupleExprContext(only->estate)->ecxt_scantuple = only->slot;
 	if (!table_index_fetch_tuple(only->fetch, &at, scan->xs_snapshot,
 								 only->slot, &again, NULL))
 		return false;
-	FormIndexDatum(only->info, only->slot, only->estate, values, isnull);
+	for (int i = 0; i < only->columns.n; i++)
+	{
+		isnull[i] = is_expression(index, i + 1);
+		if (!isnull[i])
+			values[i] = slot_getattr(only->slot,
+									 index->rd_index->indkey.values[i],
+									 &isnull[i]);
+	}
 	return true;
 }
 
@@ -183,12 +194,16 @@ get_values(TgIndexOnly *only, TgReader *reader, TgVertexId owner,
 {
 	bool		found = false;
 
+	CHECK_FOR_INTERRUPTS();
 	tg_index_only_release(only);
 	if (owner < TG_MAX_SLOT)
 	{
+		/* What that may have to read comes before slots. */
+		const TgIndex *info = tg_index_get(only->scan->indexRelation);
+
 		only->pinned = tg_reader_pin(reader, owner);
 		tg_reader_open_slot(reader, owner);
-		found = read_values(only, reader, owner, tid, values, isnull);
+		found = read_values(only, info, reader, owner, tid, values, isnull);
 		reader->graph.close(&reader->graph);
 	}
 	return found || fetch_values(only, tid, values, isnull);

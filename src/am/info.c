@@ -18,9 +18,11 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "am/stats.h"
+#include "tune/tune.h"
 #include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(togg_index_info);
@@ -53,6 +55,16 @@ tg_open_index(Oid oid, LOCKMODE lockmode)
 				 errdetail("Index \"%s\" belongs to another session.",
 						   RelationGetRelationName(index))));
 	return index;
+}
+
+/*
+ * PostgreSQL 17 has RestrictSearchPath() for that.
+ */
+void
+tg_restrict_search_path(void)
+{
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 static const char *
@@ -167,8 +179,8 @@ togg_index_info(PG_FUNCTION_ARGS)
 	int64		capacity = 0;
 	int64		rows;
 	TupleDesc	desc;
-	Datum		values[19];
-	bool		nulls[19] = {0};
+	Datum		values[21];
+	bool		nulls[21] = {0};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -206,6 +218,9 @@ togg_index_info(PG_FUNCTION_ARGS)
 	values[17] = Int64GetDatum((int64) now.clustered);
 	values[18] = TimestampTzGetDatum(now.cluster_time);
 	nulls[18] = now.cluster_time == 0;
+	values[19] = TimestampTzGetDatum(now.calibrate_time);
+	values[20] = BoolGetDatum(tg_calibration_is_due(index, &now));
+	nulls[19] = nulls[20] = now.calibrate_time == 0;
 
 	relation_close(index, AccessShareLock);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));

@@ -183,7 +183,7 @@ tg_linker_search(TgLinker *linker, const float *inner, int ef, int *n)
 	MeetingGraph *graph = &linker->graph;
 	TgSearch   *search = tg_search_create();
 	TgSearchParams params = {TG_ROUTING_TWO_STAGE,
-	TG_DEFAULT_STAGE1_WIDTH, ef, 1, 0};
+	TG_DEFAULT_STAGE1_WIDTH, ef, 1, 0, 0};
 	TgMet	   *found;
 	TgResult	result;
 

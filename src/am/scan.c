@@ -42,6 +42,54 @@
 
 #include "stat/stat.h"
 
+/*
+ * The workspace of a scan that has ended, for the next scan of the session:
+ * growing one takes a tenth of a short query.  Each has a memory context of its
+ * own, which belongs to the query as long as the scan does, so that an error
+ * drops it.
+ */
+static TgSearch *spare_search = NULL;
+
+/* One that has grown larger than this is not kept. */
+#define MAX_SPARE_SIZE		((Size) 1024 * 1024)
+
+static TgSearch *
+take_search(void)
+{
+	TgSearch   *search = spare_search;
+
+	if (search == NULL)
+	{
+		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+													  "togg search",
+													  ALLOCSET_DEFAULT_SIZES);
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		search = tg_search_create();
+		MemoryContextSwitchTo(old);
+		return search;
+	}
+	spare_search = NULL;
+	MemoryContextSetParent(GetMemoryChunkContext(search), CurrentMemoryContext);
+	return search;
+}
+
+static void
+leave_search(TgSearch *search)
+{
+	MemoryContext context = GetMemoryChunkContext(search);
+
+	if (spare_search != NULL ||
+		MemoryContextMemAllocated(context, true) > MAX_SPARE_SIZE)
+	{
+		MemoryContextDelete(context);
+		return;
+	}
+	search->held_out = TG_INVALID_VERTEX;
+	MemoryContextSetParent(context, TopMemoryContext);
+	spare_search = search;
+}
+
 IndexScanDesc
 tg_ambeginscan(Relation index, int nkeys, int norderbys)
 {
@@ -51,7 +99,7 @@ tg_ambeginscan(Relation index, int nkeys, int norderbys)
 	state->context = AllocSetContextCreate(CurrentMemoryContext,
 										   "togg scan",
 										   ALLOCSET_DEFAULT_SIZES);
-	state->search = tg_search_create();
+	state->search = take_search();
 	if (norderbys > 0)
 	{
 		state->distance_types = palloc(sizeof(Oid) * norderbys);
@@ -148,7 +196,7 @@ tg_amendscan(IndexScanDesc scan)
 	if (state->only)
 		tg_index_only_destroy(state->only);
 	MemoryContextDelete(state->context);
-	tg_search_destroy(state->search);
+	leave_search(state->search);
 	pfree(state);
 }
 
@@ -235,7 +283,8 @@ start_query(IndexScanDesc scan)
 		MemoryContextSwitchTo(old);
 	}
 
-	info = tg_index_get(index);
+	/* What follows looks into catalogs, or reads a query out of line. */
+	info = tg_index_copy(tg_index_get(index));
 	tg_scan_init_graph(state, index, info);
 
 	if (scan->numberOfOrderBys > 0 &&

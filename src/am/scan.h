@@ -64,7 +64,6 @@ typedef struct TgScanState
 	TgSearchSettings settings;
 	bool		forced;			/* settings are the caller's, tg_scan_set() */
 	int64		ef;
-	int64		least;			/* hops under a filter: about as many as without */
 	int64		share;			/* results to be taken before it grows */
 	int64		taken;			/* results taken from the search */
 	Tuplesortstate *sort;		/* of the sweep */

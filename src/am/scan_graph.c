@@ -71,14 +71,21 @@ scan_distance(TgGraph *base, const TgVertexView *view, TgResult *result,
 }
 
 /*
- * By the sketches: may a vertex have rows that pass?  See TgGraph.
+ * By the sketches: which vertices may have rows that pass?  See TgGraph.
  */
-static bool
-scan_may_pass(TgGraph *base, TgVertexId id)
+static uint32
+scan_may_pass(TgGraph *base, const TgVertexId *ids, uint32 lanes)
 {
 	TgScanGraph *graph = (TgScanGraph *) base;
+	uint32		passing = 0;
 
-	return tg_sketch_may_pass(&graph->sketch, id);
+	for (; lanes != 0; lanes &= lanes - 1)
+	{
+		int			lane = __builtin_ctz(lanes);
+
+		passing |= (uint32) tg_sketch_may_pass(&graph->sketch, ids[lane]) << lane;
+	}
+	return passing;
 }
 
 void
@@ -108,7 +115,7 @@ tg_scan_init_graph(TgScanState *state, Relation index, const TgIndex *info)
 static TgVertexId
 find_entry(TgScanState *state, const TgIndex *info)
 {
-	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1, 1, 0};
+	TgSearchParams params = {TG_ROUTING_GREEDY, 0, 1, 1, 0, 0};
 	int			layer = tg_index_layers(info) - 1;
 	TgVertexId	entry = tg_index_root(info, layer);
 	TgResult	nearest;
@@ -153,12 +160,10 @@ run_filtered(IndexScanDesc scan)
 	TgFilteredParams params;
 
 	params.wanted = state->ef;
-	params.least = state->least;
-	params.share = state->graph.reader.graph.may_pass ?
-		state->graph.may_pass_share : 1;
 	params.sweep_hops = index_slots(scan) *
 		(state->graph.reader.graph.may_pass ?
-		 params.share + 1.0 / TG_SKETCH_SHARE : 1.0 / TG_FILTER_SWEEP_SHARE);
+		 state->graph.may_pass_share + 1.0 / TG_SKETCH_SHARE :
+		 1.0 / TG_FILTER_SWEEP_SHARE);
 	params.memory = (Size) work_mem * 1024;
 	return tg_search_run_filtered(state->search, &params);
 }
@@ -211,18 +216,15 @@ tg_scan_start_search(IndexScanDesc scan, const TgIndex *info,
 	params.growth = state->settings.growth;
 	params.slack = tg_pool_slack(dims);
 	params.ef = state->ef = state->settings.ef;
+	params.middle = state->settings.middle;
 	tg_search_begin(state->search, &state->graph.reader.graph, &state->table,
 					params);
 	tg_search_add_entry(state->search, entry);
 	state->phase = TG_PHASE_GRAPH;
 	if (state->filter.n == 0)
 		tg_search_run(state->search);
-	else
-	{
-		state->least = state->ef + state->ef / 2;
-		if (!run_filtered(scan))
-			state->phase = TG_PHASE_SWEEP;
-	}
+	else if (!run_filtered(scan))
+		state->phase = TG_PHASE_SWEEP;
 	set_share(state);
 }
 

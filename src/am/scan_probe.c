@@ -24,6 +24,7 @@ int
 tg_scan_probe(IndexScanDesc scan, TgSpan span, double *distances, int max)
 {
 	TgScanState *state = scan->opaque;
+	const TgOpclass *opclass = tg_opclass_get(scan->indexRelation);
 	const TgIndex *info = tg_index_get(scan->indexRelation);
 	MemoryContext old;
 	TgResult	result;
@@ -33,7 +34,7 @@ tg_scan_probe(IndexScanDesc scan, TgSpan span, double *distances, int max)
 	old = MemoryContextSwitchTo(state->context);
 	state->rows = 0;
 	tg_scan_init_graph(state, scan->indexRelation, info);
-	tg_scan_start_search(scan, info, tg_opclass_get(scan->indexRelation), span);
+	tg_scan_start_search(scan, info, opclass, span);
 	while (n < max && tg_search_next(state->search, &result))
 		distances[n++] = result.distance;
 	state->past = tg_scan_stats(scan);

@@ -10,6 +10,7 @@
 
 #include "am/scan.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "access/tableam.h"
@@ -92,6 +93,14 @@ load_vertex(TgScanState *state, const TgResult *result)
 	state->isnull = state->null_distance;
 }
 
+/* The upper end of a result's interval. */
+static double
+upper_end(const TgResult *result)
+{
+	return isfinite(result->error) ? result->distance + result->error :
+		INFINITY;
+}
+
 /*
  * Must the executor compute this distance itself?  Only where its interval
  * reaches one that was returned already, or that comes next.
@@ -99,8 +108,7 @@ load_vertex(TgScanState *state, const TgResult *result)
 static bool
 needs_recheck(TgScanState *state, const TgResult *result, const TgResult *next)
 {
-	double		upper = isfinite(result->error) ?
-		result->distance + result->error : INFINITY;
+	double		upper = upper_end(result);
 	bool		recheck = result->error > 0 &&
 		(result->distance < state->upper ||
 		 (next && next->distance <= upper));
@@ -121,13 +129,14 @@ needs_exact(IndexScanDesc scan, const TgResult *result, const TgResult *next)
 	if (!scan->xs_want_itup)
 		return false;
 	return (result->error > 0 && next &&
-			next->distance <= result->distance + result->error) ||
+			next->distance <= upper_end(result)) ||
 		(result->rounded && result->payload == TG_PAYLOAD_MANY);
 }
 
 /*
  * Compute the distances of a vertex's rows, and put each back as a result of its
- * own.
+ * own.  Results have no order for NaN, which in SQL comes after infinity.  (No other
+ * distance is as large as DBL_MAX.)
  */
 static void
 make_exact(IndexScanDesc scan, const TgResult *result)
@@ -145,6 +154,8 @@ make_exact(IndexScanDesc scan, const TgResult *result)
 		if (tg_index_only_distance(state->only, reader, exact.id,
 								   &state->tids[i], &exact.distance))
 		{
+			exact.distance = isnan(exact.distance) ? INFINITY :
+				Min(exact.distance, DBL_MAX);
 			exact.payload = tg_payload_from_tid(&state->tids[i]);
 			tg_results_add(state->search, &exact);
 		}

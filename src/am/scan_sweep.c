@@ -108,7 +108,7 @@ start_sweep(IndexScanDesc scan)
 		tg_search_index_expanded(state->search);
 	else
 		tg_search_begin(state->search, &state->graph.reader.graph, NULL,
-						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1, 1, 0});
+						(TgSearchParams) {TG_ROUTING_GREEDY, 0, 1, 1, 0, 0});
 	tg_slot_scan_begin(&slots, scan->indexRelation,
 					   &state->graph.reader.layout);
 	slots.wanted = is_wanted;

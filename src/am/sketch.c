@@ -577,6 +577,15 @@ accept_column(const TgFilter *filter, Relation index, int number,
 	return known;
 }
 
+static bool
+has_condition(const TgFilter *filter, int number)
+{
+	for (int i = 0; i < filter->n; i++)
+		if (filter->conditions[i].number == number)
+			return true;
+	return false;
+}
+
 bool
 tg_sketch_filter(TgSketchReader *reader, Relation index, const TgIndex *info,
 				 const TgFilter *filter, double *share)
@@ -590,10 +599,13 @@ tg_sketch_filter(TgSketchReader *reader, Relation index, const TgIndex *info,
 	for (int i = 1; i <= ncolumns; i++)
 	{
 		Buffer		buffer;
-		const Ruler *ruler = open_ruler(index, info, i,
-										&filter->columns.columns[i], &buffer);
+		const Ruler *ruler;
 		double		own;
 
+		if (!has_condition(filter, i))
+			continue;
+		ruler = open_ruler(index, info, i, &filter->columns.columns[i],
+						   &buffer);
 		reader->columns[reader->n] = i - 1;
 		if (accept_column(filter, index, i, ruler,
 						  reader->accept[reader->n], &own))

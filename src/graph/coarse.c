@@ -18,12 +18,6 @@
 #define BEYOND		16
 #define MARGIN		1.25f
 
-/*
- * A copy is true if its squared error is at most so many times that of rounding
- * alone, which is 1/12 in each dimension.  More than that is cut off.
- */
-#define ERROR_LIMIT	2.0f
-
 float
 tg_coarse_step(const float *vectors, int n, int dims)
 {
@@ -75,6 +69,6 @@ tg_coarse_put(const TgCoarse *coarse, uint32 i, const float *vector)
 		error += (x - level) * (x - level);
 		copy[j] = (int8) level;
 	}
-	if (!(error <= ERROR_LIMIT / 12.0f * coarse->dims))
+	if (!(error <= TG_COARSE_ERROR_LIMIT / 12.0f * coarse->dims))
 		copy[0] = TG_COARSE_NONE;
 }

@@ -41,6 +41,8 @@ typedef struct TgCoarse
 /* Levels reach from -TG_COARSE_REACH to TG_COARSE_REACH: 7 bits. */
 #define TG_COARSE_REACH			63
 
+#define TG_COARSE_ERROR_LIMIT	2.0f
+
 /* In place of the first level: the vector has no copy. */
 #define TG_COARSE_NONE			(-128)
 
@@ -64,8 +66,26 @@ extern float tg_coarse_step(const float *vectors, int n, int dims);
 extern void tg_coarse_init(TgCoarse *coarse, int dims, float step,
 						   const float *centre, int8 *copies);
 
-/* Make the copy of a vector. */
+/*
+ * Make the copy of a vector; none, unless its squared error, in squared steps, is
+ * TG_COARSE_ERROR_LIMIT / 12 per dimension at most.  Rounding alone makes it 1 / 12.
+ */
 extern void tg_coarse_put(const TgCoarse *coarse, uint32 i, const float *vector);
+
+/*
+ * The squared distance between the copies i and j, in squared steps; 0 if there is
+ * none of either.
+ */
+static inline uint32
+tg_coarse_sum(const TgCoarse *coarse, uint32 i, uint32 j)
+{
+	const int8 *a = coarse->copies + i * coarse->stride;
+	const int8 *b = coarse->copies + j * coarse->stride;
+
+	if (a[0] == TG_COARSE_NONE || b[0] == TG_COARSE_NONE)
+		return 0;
+	return tg_kernels->l2sq_bytes(a, b, coarse->stride);
+}
 
 /*
  * The squared distance between the vectors i and j, if their copies tell.
@@ -73,13 +93,8 @@ extern void tg_coarse_put(const TgCoarse *coarse, uint32 i, const float *vector)
 static inline bool
 tg_coarse_distance(const TgCoarse *coarse, uint32 i, uint32 j, float *distance)
 {
-	const int8 *a = coarse->copies + i * coarse->stride;
-	const int8 *b = coarse->copies + j * coarse->stride;
-	uint32		sum;
+	uint32		sum = tg_coarse_sum(coarse, i, j);
 
-	if (a[0] == TG_COARSE_NONE || b[0] == TG_COARSE_NONE)
-		return false;
-	sum = tg_kernels->l2sq_bytes(a, b, coarse->stride);
 	*distance = ((float) sum - coarse->rounding) * coarse->square;
 	return sum >= coarse->least_sum;
 }

@@ -67,6 +67,13 @@ keyed_create(TgKeyedArray *array)
 	array->items = tg_alloc(sizeof(TgKeyed) * array->capacity);
 }
 
+static void
+waiting_create(TgWaitingHeap *heap)
+{
+	heap->capacity = INITIAL_CAPACITY;
+	heap->items = tg_alloc(sizeof(TgWaiting) * heap->capacity);
+}
+
 TgSearch *
 tg_search_create(void)
 {
@@ -81,8 +88,11 @@ tg_search_create(void)
 	search->results = tg_alloc(sizeof(TgResult) * search->results_capacity);
 	keyed_create(&search->expanded);
 	keyed_create(&search->left_out);
-	search->frontier.capacity = INITIAL_CAPACITY;
-	search->frontier.items = tg_alloc(sizeof(TgWaiting) * INITIAL_CAPACITY);
+	waiting_create(&search->frontier);
+	waiting_create(&search->detours);
+	waiting_create(&search->aside);
+	search->seen_capacity = INITIAL_CAPACITY;
+	search->seen = tg_alloc(sizeof(float) * INITIAL_CAPACITY);
 	keyed_create(&search->passing);
 	return search;
 }
@@ -98,6 +108,9 @@ tg_search_destroy(TgSearch *search)
 	tg_free(search->expanded.items);
 	tg_free(search->left_out.items);
 	tg_free(search->frontier.items);
+	tg_free(search->detours.items);
+	tg_free(search->aside.items);
+	tg_free(search->seen);
 	tg_free(search->passing.items);
 	tg_free(search);
 }
@@ -193,7 +206,13 @@ pool_set_room(TgSearch *search)
 	int			more = (int) Min((int64) search->nrowless,
 								 (int64) search->ef * ROWLESS_SHARE);
 
+	float		middle;
+
 	search->sure = search->ef + more;
+	middle = search->ef_middle > 0 ? search->ef_middle + more / 2.0f :
+		(search->sure - 1) / 2;
+	search->middle = (int) middle;
+	search->between = middle - search->middle;
 	search->width = search->ef * search->growth + more;
 	search->room = search->ef * search->growth + more * ROWLESS_RESERVE;
 }
@@ -221,10 +240,12 @@ tg_pool_slack(int dims)
 static inline float
 pool_slack(const TgSearch *search)
 {
-	const TgCandidate *pool = search->pool;
+	const TgCandidate *middle = &search->pool[search->middle];
+	float		key = middle->key;
 
-	return Max(pool[search->sure - 1].key,
-			   search->slack * pool[(search->sure - 1) / 2].key);
+	if (search->between > 0)
+		key += search->between * (middle[1].key - key);
+	return Max(search->pool[search->sure - 1].key, search->slack * key);
 }
 
 /*
@@ -357,13 +378,18 @@ tg_search_begin(TgSearch *search, TgGraph *graph, const TgScoreTable *table,
 	search->expanded.n = 0;
 	search->left_out.n = 0;
 	search->frontier.n = 0;
+	search->detours.n = 0;
+	search->aside.n = 0;
+	search->aside_key = INFINITY;
+	search->nseen = 0;
+	search->seen_room = 0;
 	search->passing.n = 0;
-	search->nearer = 0;
-	search->nearer_passing = 0;
+	search->wanted = 0;
 	search->nrowless = 0;
 	search->ef = params.ef;
 	search->growth = params.growth;
 	search->slack = params.slack;
+	search->ef_middle = params.middle;
 	pool_set_room(search);
 	pool_reserve(search, search->room);
 	if (graph->shape.codes_size == 0 && search->visited_keys == NULL)
@@ -833,6 +859,7 @@ tg_search_widen(TgSearch *search, int ef)
 	qsort(search->expanded.items, search->expanded.n, sizeof(TgKeyed),
 		  compare_expanded);
 	search->ef = ef;
+	search->ef_middle = 0;
 	pool_set_room(search);
 	pool_reserve(search, search->room);
 	visited_begin(search);

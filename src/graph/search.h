@@ -172,10 +172,12 @@ struct TgGraph
 	int			ahead;
 
 	/*
-	 * Under a filter: may a vertex have rows that pass, by what is known without
-	 * opening it?  NULL where nothing is known.
+	 * Under a filter: which of up to 32 vertices, those whose bit is set in lanes,
+	 * may have rows that pass, by what is known without opening them?  NULL where
+	 * nothing is known.
 	 */
-	bool		(*may_pass) (TgGraph *graph, TgVertexId id);
+	uint32		(*may_pass) (TgGraph *graph, const TgVertexId *ids,
+							 uint32 lanes);
 };
 
 typedef enum TgRouting
@@ -199,6 +201,7 @@ typedef struct TgSearchParams
 	int			ef;
 	int			growth;			/* see tg_pool_slack(); 1: the pool is ef's size */
 	float		slack;
+	float		middle;			/* in the first ef; 0: (ef - 1) / 2, a whole number */
 } TgSearchParams;
 
 /*
@@ -207,7 +210,8 @@ typedef struct TgSearchParams
  * and of those that follow, up to growth times ef in all, the ones whose squared
  * distance is at most slack times that of the candidate in the middle of the
  * first ef.  They are few where distances rise fast, and many where much is
- * about as near.
+ * about as near.  A middle between two candidates stands for a distance between
+ * theirs: with few candidates, recall would rise in large steps.
  *
  * A tenth more serves data of 100 dimensions and up; below, the error of codes,
  * which grows as the dimensions' square root falls, asks for more.
@@ -243,7 +247,7 @@ typedef struct TgWaiting
 {
 	float		key;
 	TgVertexId	id;
-	int			detour;			/* see filtered.c */
+	int			detour;			/* so many in a row fail; see filtered.c */
 } TgWaiting;
 
 typedef struct TgWaitingHeap
@@ -270,6 +274,9 @@ typedef struct TgSearch
 	int			ef;
 	int			growth;
 	float		slack;
+	float		ef_middle;		/* 0: by ef */
+	int			middle;			/* the candidate that the slack is measured by, */
+	float		between;		/* and how far from it to the next */
 	int			sure;
 	int			width;
 	int			room;
@@ -301,14 +308,22 @@ typedef struct TgSearch
 	TgKeyedArray left_out;
 
 	/*
-	 * Under a filter, instead of the pool: all candidates not expanded yet, a
-	 * binary min-heap by key; and the keys of the vertices found that pass, in
+	 * Under a filter, instead of the pool: candidates not expanded yet, in two
+	 * binary min-heaps by key, those that may pass and those known to fail;
+	 * unordered, those set aside as too far; keys of the nearest seen that may
+	 * pass, a binary max-heap; and the keys of the vertices found that pass, in
 	 * ascending order.
 	 */
 	TgWaitingHeap frontier;
+	TgWaitingHeap detours;
+	TgWaitingHeap aside;
+	float		aside_key;		/* the nearest of them, detours excepted */
+	float	   *seen;
+	int			nseen;
+	int			seen_room;
+	int			seen_capacity;
 	TgKeyedArray passing;
-	int64		nearer;			/* neighbours met nearer than their vertex */
-	int64		nearer_passing; /* of these, that may pass */
+	int64		wanted;			/* as many are to pass */
 
 	TgSearchStats stats;
 } TgSearch;
@@ -348,13 +363,14 @@ tg_search_depth(const TgSearch *search)
 	return Max(search->ef, search->cursor - (search->sure - search->ef));
 }
 
-/* Under a filter: of the vertices known to fail, this share is followed. */
-#define TG_FOLLOWED_SHARE	0.6
+/* Under a filter: detours are made as far out as this share of those wanted. */
+#define TG_DETOUR_SHARE		0.25
 
 /*
  * Under a filter, instead of tg_search_run() and tg_search_widen(): route until
  * the wanted best candidates that have rows to return, of those seen, are all
- * expanded, and least others with them.  See filtered.c.
+ * expanded, and those within the slack that a pool of that size has.  See
+ * filtered.c.
  *
  * Of what sweep_hops stands for it is told what it may cost: as many hops as
  * reading all of the index takes.  False if the search is better given up for
@@ -365,8 +381,6 @@ tg_search_depth(const TgSearch *search)
 typedef struct TgFilteredParams
 {
 	int64		wanted;
-	int64		least;
-	double		share;			/* of vertices that may pass; 1 if not known */
 	double		sweep_hops;
 	Size		memory;			/* bytes that the search may take */
 } TgFilteredParams;

@@ -240,7 +240,8 @@ typedef struct TgMetaPage
 	/* Calibration: see src/tune/calibrate.c. */
 	TgCurve		curve;
 	uint64		calibrated;		/* vertices there were */
-	uint64		changed;		/* that came or died since, about */
+	uint64		changed;		/* that came, died or had their lists
+								 * clustered since, about */
 	int64		calibrate_time; /* TimestampTz; 0: never */
 	int32		calibrated_width;	/* the options in force then */
 	int32		calibrated_growth;

@@ -384,8 +384,9 @@ read_page_slots(Relation index, const TgLayout *layout, BlockNumber block,
 				BufferAccessStrategy strategy, const TgSlotScan *scan,
 				uint32 *unwanted)
 {
-	Buffer		buffer = ReadBufferExtended(index, MAIN_FORKNUM, block,
-											RBM_NORMAL, strategy);
+	Buffer		buffer = strategy ?
+		ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, strategy) :
+		tg_pin_block(index, block);
 	Page		page = BufferGetPage(buffer);
 	TgPageSlots slots = {0};
 

@@ -12,6 +12,7 @@
 
 #include "page/sketch.h"
 
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 
@@ -70,6 +71,7 @@ tg_sketch_create(Relation index, const TgLayout *layout, int ncolumns,
 		{
 			uint64		start = (uint64) p * TG_PAGE_CONTENT;
 
+			CHECK_FOR_INTERRUPTS();
 			memset(content, TG_SKETCH_NONE, TG_PAGE_CONTENT);
 			if (start < nbytes)
 				memcpy(content, bytes + c * nbytes + start,
@@ -94,7 +96,7 @@ const char *
 tg_sketch_open_ruler(Relation index, const TgMetaPage *meta, int column,
 					 Buffer *buffer)
 {
-	*buffer = ReadBuffer(index, meta->sketches + column);
+	*buffer = tg_pin_block(index, meta->sketches + column);
 	LockBuffer(*buffer, BUFFER_LOCK_SHARE);
 	tg_page_check(index, *buffer, TG_PAGE_SKETCH);
 	return PageGetContents(BufferGetPage(*buffer));
@@ -225,9 +227,11 @@ uint8 *
 tg_sketch_load(TgSketchReader *reader, int i, uint32 p)
 {
 	uint8	   *copy = palloc(TG_PAGE_CONTENT);
-	Buffer		buffer = ReadBuffer(reader->index, reader->first +
-									reader->columns[i] * reader->npages + p);
+	Buffer		buffer;
 
+	CHECK_FOR_INTERRUPTS();
+	buffer = tg_pin_block(reader->index, reader->first +
+						  reader->columns[i] * reader->npages + p);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	tg_page_check(reader->index, buffer, TG_PAGE_SKETCH);
 	memcpy(copy, PageGetContents(BufferGetPage(buffer)), TG_PAGE_CONTENT);
@@ -245,6 +249,15 @@ tg_sketch_next_block(BlockNumber block, void *arg)
 	uint64		place = (uint64) block * per_block;
 
 	while (place < reader->nplaces && !tg_sketch_may_pass_place(reader, place))
-		place++;
+	{
+		uint64		page = place / TG_PAGE_CONTENT;
+		uint64		end = Min(reader->nplaces, (page + 1) * TG_PAGE_CONTENT);
+		const uint8 *bytes = reader->pages[page];
+
+		/* On to what the first column accepts, on this page. */
+		for (place++; place < end; place++)
+			if (reader->accept[0][bytes[place - page * TG_PAGE_CONTENT]])
+				break;
+	}
 	return Max(block, place / per_block);
 }

@@ -58,12 +58,16 @@ tg_sketch_per_block(const TgLayout *layout)
 static inline uint64
 tg_sketch_place(const TgLayout *layout, TgVertexId id)
 {
-	int			place = tg_id_place(layout, id);
-	uint64		block = tg_id_stripe(layout, id) +
-		(uint64) tg_part_page(&layout->list, place);
+	int			per_page = layout->list.per_page;
+	BlockNumber stripe;
 
-	return layout->list.per_page == 0 ? block :
-		block * layout->list.per_page + place % layout->list.per_page;
+	/* Numbers are dealt out to stripes, and places to pages. */
+	if (per_page == layout->stripe_slots)
+		return id;
+	stripe = tg_id_stripe(layout, id);
+	if (per_page > 0)
+		return (uint64) stripe * per_page + tg_id_place(layout, id);
+	return stripe + (uint64) tg_part_page(&layout->list, tg_id_place(layout, id));
 }
 
 /* Pin and share-lock a column's ruler; returns its content. */

@@ -38,7 +38,8 @@ typedef struct ChainHead
 static inline bool
 is_unranked(TgVertexId owner)
 {
-	return owner > TG_UNRANKED_OWNER(TG_UNRANKED_KINDS);
+	return owner > TG_UNRANKED_OWNER(TG_UNRANKED_KINDS) &&
+		owner <= TG_UNRANKED_OWNER(0);
 }
 
 static void

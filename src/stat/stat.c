@@ -190,7 +190,8 @@ open_if_readable(Oid oid)
 		UnlockRelationOid(oid, AccessShareLock);
 		return NULL;
 	}
-	if (tg_is_index(index) && !RELATION_IS_OTHER_TEMP(index) &&
+	if (tg_is_index(index) && index->rd_index->indisready &&
+		!RELATION_IS_OTHER_TEMP(index) &&
 		(RelationIsPermanent(index) || !RecoveryInProgress()) &&
 		RelationGetNumberOfBlocks(index) > 0)
 		return index;

@@ -25,6 +25,8 @@
 
 #include "tune/tune.h"
 
+#include <math.h>
+
 #include "access/relation.h"
 #include "access/relscan.h"
 #include "access/xlog.h"
@@ -50,22 +52,31 @@
 PG_FUNCTION_INFO_V1(togg_calibrate);
 PG_FUNCTION_INFO_V1(togg_calibration);
 
-#define QUERIES			192
+/*
+ * Queries; of wide vectors, with which they take longer, fewer, but not less than
+ * half.
+ */
+#define QUERIES(dims)	Max(128, Min(256, 100000 / (dims)))
 
 /* Fewer vertices are not worth it: searches of them are quick at any ef. */
 #define MIN_VERTICES	500
 
 /*
- * Pools to try, and the recalls of each rank with which it is enough.  Once the
- * first rank has enough, a part of the queries will do: each has many more rows
- * of the other.
+ * Pools to try, of an odd ef each, which has a candidate in its middle; and the
+ * recalls of each rank with which it is enough.
+ *
+ * All queries are asked where one row in ten is missed.  The fewer are, the fewer
+ * queries tell their share as exactly, which is what makes large pools affordable;
+ * and where more than twice as many are, nobody cares.
  */
 static const int pools[] =
-{5, 7, 9, 11, 13, 15, 19, 25, 40, 63, 100, 160, 250, 400, 630, 1000};
-static const double enough[TG_CURVE_RANKS] = {0.999, 0.995};
+{5, 7, 9, 11, 13, 15, 17, 21, 27, 39, 63, 125, 249, 499, 999};
+static const double enough[TG_CURVE_RANKS] = {0.999, 0.99};
 
 #define NPOOLS			((int) lengthof(pools))
-#define PART			4
+#define MANY_MISSED		0.1
+#define TOO_MANY_MISSED	0.2
+#define LEAST_SHARE		0.33
 
 /* The most rows that are asked for. */
 #define MAX_RANK		(tg_curve_ranks[TG_CURVE_RANKS - 1])
@@ -80,9 +91,8 @@ struct TgCalibration
 	TgQuestions questions;
 	bool		compared;		/* are their nearest known? */
 
-	/* The searches: pools[pool], questions.items[next]. */
+	/* The searches: by pools[pool], of which asked[pool] are done. */
 	int			pool;
-	int			next;
 	int			asked[NPOOLS];
 	int64		found[NPOOLS][TG_CURVE_RANKS];
 };
@@ -124,6 +134,22 @@ has_enough(const TgCalibration *calibration, int pool, int rank)
 }
 
 /*
+ * How many queries to ask with the pool that is next.
+ */
+static int
+count_wanted(const TgCalibration *calibration)
+{
+	double		share = LEAST_SHARE;
+	double		missed = 1;
+
+	if (calibration->pool > 0)
+		missed = 1 - recall_at(calibration, calibration->pool - 1, 0);
+	if (missed <= TOO_MANY_MISSED)
+		share = Max(share, Min(missed / MANY_MISSED, 1));
+	return (int) ceil(calibration->questions.n * share);
+}
+
+/*
  * Of step 3, one pool; returns whether it is at its end.
  */
 static bool
@@ -134,13 +160,14 @@ ask_with(TgCalibration *calibration, Relation index, IndexScanDesc scan,
 	TgSearchSettings settings = tg_index_settings(index);
 	double	   *distances = palloc(sizeof(double) * MAX_RANK);
 	int			pool = calibration->pool;
-	int			stride = pool > 0 && has_enough(calibration, pool - 1, 0) ?
-		PART : 1;
+	int			wanted = count_wanted(calibration);
+	int		   *asked = &calibration->asked[pool];
 
 	settings.ef = pools[pool];
-	for (; calibration->next < questions->n; calibration->next += stride)
+	for (; *asked < wanted; (*asked)++)
 	{
-		const TgQuestion *question = &questions->items[calibration->next];
+		const TgQuestion *question =
+			&questions->items[*asked * questions->n / wanted];
 		uint64		pages = tg_scan_stats(scan).search.pages;
 		int			n;
 
@@ -152,12 +179,11 @@ ask_with(TgCalibration *calibration, Relation index, IndexScanDesc scan,
 			calibration->found[pool][rank] +=
 				tg_question_found(question, distances, n,
 								  tg_curve_ranks[rank]);
-		calibration->asked[pool]++;
 		pages = tg_scan_stats(scan).search.pages - pages;
 		tg_charge_pages(&pages);
 	}
 	pfree(distances);
-	return calibration->next >= questions->n;
+	return *asked >= wanted;
 }
 
 /*
@@ -182,7 +208,6 @@ ask_with_all_pools(TgCalibration *calibration, Relation index,
 			(has_enough(calibration, pool, 0) &&
 			 has_enough(calibration, pool, 1));
 		calibration->pool++;
-		calibration->next = 0;
 	}
 	tg_amendscan(scan);
 	IndexScanEnd(scan);
@@ -240,7 +265,7 @@ tg_calibration_run(TgCalibration *calibration, Relation index,
 	if (questions->items == NULL)
 	{
 		tg_questions_init(questions, calibration->tg, tg_opclass_get(index),
-						  QUERIES, MAX_RANK);
+						  QUERIES(calibration->tg->geometry.inner_dims), MAX_RANK);
 		tg_questions_sample(questions, &reader, 0);
 	}
 	if (!calibration->compared)
@@ -348,7 +373,7 @@ togg_calibration(PG_FUNCTION_ARGS)
 			break;
 		values[0] = Int32GetDatum(tg_curve_ranks[rank]);
 		values[1] = Float8GetDatum(tg_curve_recalls[point]);
-		values[2] = Int32GetDatum((int32) meta.curve.ef[rank][point]);
+		values[2] = Int32GetDatum(tg_whole_ef(meta.curve.ef[rank][point]));
 		values[3] = TimestampTzGetDatum(meta.calibrate_time);
 		values[4] = Int64GetDatum((int64) meta.calibrated);
 		values[5] = Int64GetDatum((int64) meta.changed);

@@ -27,9 +27,6 @@ const TgCurve tg_curve_assumed =
 /* Less than this cannot be told from nothing. */
 #define LEAST_MISSED		1e-5
 
-/* What rounding adds to a whole number must not make it the next. */
-#define ROUND_UP(ef)		Min(ceil((ef) - 1e-6), MAX_EF)
-
 /* No pool is larger than this, whatever a damaged curve says. */
 #define MAX_EF				1e9
 
@@ -101,8 +98,8 @@ tg_curve_fit(TgCurve *curve, int rank, const int *ef, const double *recall,
 	for (int i = 0; i < n; i++)
 		values[i] = ef[i];
 	for (int i = 0; i < TG_CURVE_POINTS; i++)
-		curve->ef[rank][i] = (uint32)
-			ROUND_UP(tg_curve_value(values, recall, n, tg_curve_recalls[i]));
+		curve->ef[rank][i] = (float)
+			tg_curve_value(values, recall, n, tg_curve_recalls[i]);
 	tg_free(values);
 }
 
@@ -130,18 +127,28 @@ rank_ef(const TgCurve *curve, int rank, double recall)
 	return interpolate(ef, tg_curve_recalls, TG_CURVE_POINTS, recall);
 }
 
-int
+double
 tg_curve_ef(const TgCurve *curve, double recall, double k)
 {
 	double		low = rank_ef(curve, 0, recall);
 	double		high = Max(low, rank_ef(curve, 1, recall));
+	double		ef;
 
 	if (k <= tg_curve_ranks[0])
-		return (int) ROUND_UP(low);
-	if (k >= tg_curve_ranks[1])
-		return (int) ROUND_UP(high * k / tg_curve_ranks[1]);
-	return (int) ROUND_UP(exp(line(log(tg_curve_ranks[0]), log(low),
-							   log(tg_curve_ranks[1]), log(high), log(k))));
+		ef = low;
+	else if (k >= tg_curve_ranks[1])
+		ef = high * k / tg_curve_ranks[1];
+	else
+		ef = exp(line(log(tg_curve_ranks[0]), log(low),
+					  log(tg_curve_ranks[1]), log(high), log(k)));
+	return Min(ef, MAX_EF);
+}
+
+int
+tg_whole_ef(double ef)
+{
+	/* What rounding adds to a whole number must not make it the next. */
+	return (int) Min(ceil(ef - 1e-4), MAX_EF);
 }
 
 int64

@@ -22,11 +22,12 @@ extern const int tg_curve_ranks[TG_CURVE_RANKS];
 
 /*
  * The ef by which a scan's first rows, as many as a rank says, are found with
- * each of the recalls.  All 0 where nothing was learnt.
+ * each of the recalls.  All 0 where nothing was learnt.  They need not be whole
+ * numbers: see TgSearchParams.
  */
 typedef struct TgCurve
 {
-	uint32		ef[TG_CURVE_RANKS][TG_CURVE_POINTS];
+	float		ef[TG_CURVE_RANKS][TG_CURVE_POINTS];
 } TgCurve;
 
 static inline bool
@@ -52,7 +53,10 @@ extern double tg_curve_value(const double *values, const double *recall,
 							 int n, double wanted);
 
 /* The ef by which the first k rows are found with this recall. */
-extern int	tg_curve_ef(const TgCurve *curve, double recall, double k);
+extern double tg_curve_ef(const TgCurve *curve, double recall, double k);
+
+/* The least whole ef that is enough. */
+extern int	tg_whole_ef(double ef);
 
 /*
  * How many rows are found with this recall by an ef; as many as the lowest

@@ -8,6 +8,7 @@
 #ifndef TOGG_QUESTIONS_H
 #define TOGG_QUESTIONS_H
 
+#include "graph/coarse.h"
 #include "tune/nearest.h"
 #include "tune/tune.h"
 
@@ -18,6 +19,7 @@ typedef struct TgQuestion
 	TgSpan		span;
 	TgQuery		query;
 	TgNearest	nearest;
+	uint32		beyond;			/* by its copy, what is farther is none of these */
 } TgQuestion;
 
 typedef struct TgQuestions
@@ -28,6 +30,8 @@ typedef struct TgQuestions
 	int			limit;
 	TgQuestion *items;			/* [limit] */
 	int			k;				/* neighbours wanted of each */
+	TgCoarse	coarse;			/* copies of the queries; the last: of a vertex */
+	float	   *scratch;		/* [dims] and [inner_dims] */
 	TgSlotScan	slots;
 	uint64		vertices;		/* seen so far */
 } TgQuestions;

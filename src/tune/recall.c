@@ -582,6 +582,7 @@ togg_recall(PG_FUNCTION_ARGS)
 	SetUserIdAndSecContext(m.heap->rd_rel->relowner,
 						   security | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
+	tg_restrict_search_path();
 	if (PG_ARGISNULL(3))
 		sample_queries(&m);
 	if (m.n > 0)

@@ -56,12 +56,14 @@ tg_search_settings(Relation index, const TgMetaPage *meta)
 			options.target_recall : tg_target_recall;
 	if (settings.recall > 0)
 	{
-		int			ef;
+		double		ef;
 
 		settings.curve = tg_curve_is_known(&meta->curve) ?
 			meta->curve : tg_curve_assumed;
 		ef = tg_curve_ef(&settings.curve, settings.recall, tg_curve_ranks[0]);
-		settings.ef = Max(1, Min(ef, TG_MAX_EF_SEARCH));
+		ef = Max(1, Min(ef, TG_MAX_EF_SEARCH));
+		settings.ef = tg_whole_ef(ef);
+		settings.middle = (ef - 1) / 2;
 	}
 	else
 		settings.ef = options.ef_search > 0 ? options.ef_search : tg_ef_search;
@@ -83,7 +85,8 @@ tg_settings_next(const TgSearchSettings *settings, int64 ef, int64 rows)
 	int64		next = 2 * ef;
 
 	if (settings->recall > 0)
-		next = Max(next, tg_curve_ef(&settings->curve, settings->recall,
-									 Min(RANK_GROWTH * rows, highest)));
+		next = Max(next,
+				   tg_whole_ef(tg_curve_ef(&settings->curve, settings->recall,
+										   Min(RANK_GROWTH * rows, highest))));
 	return Min(next, PG_INT32_MAX / 2);
 }

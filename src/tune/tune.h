@@ -49,7 +49,10 @@ extern void tg_check_policies(Oid heap, const char *function);
 
 /* ---------- calibrate.c: how large a pool takes which recall ---------- */
 
-/* A calibration is stale when one in so many vertices came or died since. */
+/*
+ * A calibration is stale when one in so many vertices came, died or had their
+ * lists clustered since.
+ */
 #define TG_CHANGED_SHARE	2
 
 /* Fewer changes than this are not worth a process. */
@@ -62,8 +65,8 @@ extern void tg_check_policies(Oid heap, const char *function);
 extern void tg_calibrate(Relation index);
 
 /*
- * Have so many vertices come and gone that it should be done again, or have
- * options changed that it depends on?
+ * Has so much of the index changed that it should be done again, or have options
+ * that it depends on?
  */
 extern bool tg_calibration_is_due(Relation index, const TgMetaPage *meta);
 

@@ -77,6 +77,14 @@ PG_FUNCTION_INFO_V1(togg_tune_build);
 /* What each limit that is exceeded costs, in logarithms for logarithms. */
 #define EXCESS_COST		2.0
 
+/*
+ * Operators, for psprintf().  They are PostgreSQL's own, whatever is in the
+ * schemas of search_path.
+ */
+#define REST			"OPERATOR(pg_catalog.%%)"
+#define EQUALS			"OPERATOR(pg_catalog.=)"
+#define DIFFERS			"OPERATOR(pg_catalog.<>)"
+
 /* Accessing a page takes as long as reading so many bytes of it. */
 #define PAGE_WORK		4096
 
@@ -313,7 +321,7 @@ build(Tuner *tuner, Candidate *candidate)
 	old = MemoryContextSwitchTo(built.context);
 	INSTR_TIME_SET_CURRENT(start);
 	execute(psprintf("CREATE INDEX %s ON %s USING togg (v%s)%s"
-					 " WHERE n %% %lld <> 0",
+					 " WHERE n " REST " %lld " DIFFERS " 0",
 					 name, tuner->sample, tuner->opclass,
 					 with_clause(&candidate->proposal),
 					 (long long) tuner->step));
@@ -332,10 +340,14 @@ build(Tuner *tuner, Candidate *candidate)
 	tg_questions_init(&built.questions, built.tg, tg_opclass_get(built.index),
 					  2 * QUERIES, tuner->contest.k);
 
-	/* The caller's snapshot is older than the sample. */
+	/*
+	 * All candidates are asked the same, and in one order: each second query is
+	 * held out.  (The caller's snapshot is older than the sample.)
+	 */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	tg_read_queries(built.index,
-					psprintf("SELECT v FROM %s WHERE n %% %lld = 0",
+					psprintf("SELECT v FROM %s WHERE n " REST " %lld " EQUALS " 0"
+							 " ORDER BY n",
 							 tuner->sample, (long long) tuner->step),
 					2 * QUERIES, add_question, &built);
 	PopActiveSnapshot();

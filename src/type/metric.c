@@ -509,3 +509,24 @@ tg_query_distance(const TgQuery *query, const void *bytes, TgStored stored,
 		return slow_key(query, bytes, stored);
 	return (float) key;
 }
+
+double
+tg_query_reach(const TgQuery *query, double distance)
+{
+	/* What sums in another order may be off by. */
+	double		most = distance * (1 + query->slack) + query->slack;
+
+	switch (query->geometry->metric)
+	{
+		case TG_METRIC_L2:
+			return most;
+		case TG_METRIC_COSINE:
+			return sqrt(2 * Max(most, 0));
+		case TG_METRIC_HAMMING:
+			return sqrt(most);
+		case TG_METRIC_IP:
+		case TG_METRIC_L1:
+			break;
+	}
+	return INFINITY;
+}

@@ -137,6 +137,13 @@ extern float tg_query_distance(const TgQuery *query, const void *bytes,
 							   TgStored stored, double *distance,
 							   double *error);
 
+/*
+ * How far from the query, in the inner space, a vector is at most whose distance
+ * is this at most, but for the rounding of sums; INFINITY by metrics for which
+ * nothing tells.
+ */
+extern double tg_query_reach(const TgQuery *query, double distance);
+
 /* The least that the distance may be, which is what rows are ordered by. */
 static inline double
 tg_query_least(const TgQuery *query, const void *bytes, TgStored stored)

@@ -321,6 +321,9 @@ tg_cluster_note(TgClusterRun *run, Relation index, TgClusterState state)
 
 	tg_meta_edit_begin(&edit, index);
 	edit.meta->clustered += run->clustered - run->noted;
+
+	/* Searches go another way by them: calibrations tell of the old one. */
+	edit.meta->changed += run->clustered - run->noted;
 	if (state == TG_CLUSTER_DONE)
 		edit.meta->cluster_time = GetCurrentTimestamp();
 	if (state == TG_CLUSTER_GIVEN_UP)

@@ -264,12 +264,12 @@ static void
 begin_job(Job *job, Relation index)
 {
 	TgMetaPage	meta = tg_meta_read(index);
-	const TgLayout *layout = &tg_index_get(index)->layout;
+	const TgIndex *tg = tg_index_get(index);
 
 	job->begun = true;
-	if (meta.dims == 0)
+	if (tg->meta.dims == 0)
 		return;
-	job->cluster = clustering_is_due(&meta, count_slots(index, layout));
+	job->cluster = clustering_is_due(&meta, count_slots(index, &tg->layout));
 	job->calibrate = tg_calibration_is_due(index, &meta);
 	if (job->cluster || job->calibrate)
 		tg_stat_count_worker(index);
@@ -296,6 +296,13 @@ work(Job *job, Relation index)
 	{
 		state = cluster(&job->run, index);
 		job->cluster = state == TG_CLUSTER_PAUSED;
+		if (state == TG_CLUSTER_DONE)
+		{
+			TgMetaPage	meta = tg_meta_read(index);
+
+			/* What was clustered may have made it so. */
+			job->calibrate = tg_calibration_is_due(index, &meta);
+		}
 	}
 	else if (job->calibrate)
 	{

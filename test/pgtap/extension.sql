@@ -1,6 +1,6 @@
 -- CREATE, ALTER and DROP EXTENSION.
 BEGIN;
-SELECT plan(21);
+SELECT plan(22);
 
 SELECT results_eq(
 	$$ SELECT relocatable, trusted, superuser, requires IS NULL FROM pg_available_extension_versions
@@ -44,10 +44,16 @@ CREATE ROLE togg_creator;
 GRANT CREATE ON SCHEMA elsewhere TO togg_creator;
 SELECT throws_ok('SET LOCAL ROLE togg_creator; CREATE EXTENSION togg SCHEMA elsewhere; RESET ROLE',
 	'42501', NULL, 'not everybody makes extensions');
+CREATE FUNCTION elsewhere.divide(bigint, float8) RETURNS float8 LANGUAGE SQL AS 'SELECT 0::float8';
+CREATE OPERATOR elsewhere./ (LEFTARG = bigint, RIGHTARG = float8, FUNCTION = elsewhere.divide);
 DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO togg_creator', current_database()); END $$;
 SELECT lives_ok('SET LOCAL ROLE togg_creator; CREATE EXTENSION togg SCHEMA elsewhere; RESET ROLE',
 	'an ordinary user with the right to create does');
 SELECT is((SELECT extowner::regrole::text FROM pg_extension WHERE extname = 'togg'), 'togg_creator', 'and owns it');
+SELECT is_empty(
+	$$ SELECT d.refobjid::regoperator FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+	   WHERE r.ev_class = 'elsewhere.togg_stat'::regclass AND d.refclassid = 'pg_operator'::regclass $$,
+	'its view has taken no operator that was in the schema before');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 -- Who may do what.
 BEGIN;
-SELECT plan(52);
+SELECT plan(56);
 
 CREATE ROLE togg_user;
 CREATE ROLE togg_other;
@@ -53,6 +53,18 @@ SELECT lives_ok(by('togg_user', 'CREATE INDEX items_watched ON togg_user.items U
 	'an index on a function');
 SELECT is_empty($$ SELECT * FROM togg_check('togg_user.items_watched', true) $$,
 	'is checked by a superuser, and the function called by its owner');
+CREATE FUNCTION togg_user.noticed(id int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+$$ BEGIN
+	IF current_user <> 'togg_user' THEN RAISE 'called by %', current_user; END IF;
+	RETURN id;
+END $$;
+SELECT lives_ok(by('togg_user', $$
+	CREATE TABLE togg_user.shifted AS SELECT i AS id, ARRAY[i, 1]::real[] AS v FROM generate_series(1, 9) i;
+	UPDATE togg_user.shifted SET v = ('[0:1]={' || id || ',1}')::real[];
+	CREATE INDEX ON togg_user.shifted USING togg (v, togg_user.noticed(id)) INCLUDE (id) $$),
+	'an index with a function beside the vector');
+SELECT lives_ok($$ SET LOCAL enable_seqscan = off; SELECT id FROM togg_user.shifted ORDER BY v <-> '{1,1}' $$,
+	'is read, and the function not called at all');
 
 -- Clustering writes to an index: its owner may
 SELECT lives_ok(by('togg_user', 'SELECT togg_cluster(''togg_user.items_v'')'), 'an owner clusters the lists of an index');
@@ -95,6 +107,19 @@ SELECT is(current_user::text, session_user::text, 'and nobody keeps them');
 SELECT throws_ok('SELECT * FROM togg_recall(''togg_user.items_as'', queries => ''SELECT NULL'')', '42804', NULL, 'an error ends it');
 SELECT is(current_user::text, session_user::text, 'and leaves the user as he was');
 DROP INDEX togg_user.items_as;
+-- and find nothing that the caller put in their way
+CREATE SCHEMA trap;
+GRANT USAGE ON SCHEMA trap TO PUBLIC;
+CREATE FUNCTION trap.called(real, real) RETURNS real LANGUAGE plpgsql AS
+$$ BEGIN RAISE 'called by %', current_user; END $$;
+CREATE OPERATOR trap.* (LEFTARG = real, RIGHTARG = real, FUNCTION = trap.called);
+CREATE FUNCTION togg_user.doubled(v real[]) RETURNS real[] LANGUAGE plpgsql IMMUTABLE AS
+$$ BEGIN RETURN ARRAY[v[1] * 2::real, v[2]]; END $$;
+CREATE INDEX items_doubled ON togg_user.items USING togg (togg_user.doubled(v));
+CREATE FUNCTION recall_from_trap() RETURNS bigint LANGUAGE SQL SET search_path = trap, pg_catalog, public AS
+$$ SELECT count(*) FROM togg_recall('togg_user.items_doubled') $$;
+SELECT lives_ok(by('togg_other', 'SELECT recall_from_trap()'), 'functions of the index look into no schema of the caller''s');
+DROP INDEX togg_user.items_doubled;
 REVOKE SELECT ON togg_user.items FROM togg_other;
 
 -- Options for a build are learnt by who may read the column, and index it
@@ -103,6 +128,12 @@ INSERT INTO togg_user.many SELECT i, ARRAY[i, i % 7, i % 11] FROM generate_serie
 ALTER TABLE togg_user.many OWNER TO togg_user;
 SELECT lives_ok(by('togg_user', 'SELECT * FROM togg_tune_build(''togg_user.many'', ''v'', sample => 1000, budget => ''0 s'')'),
 	'an owner learns options');
+CREATE FUNCTION trap.called(bigint, int) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS
+$$ BEGIN RAISE 'called by %', current_user; END $$;
+CREATE OPERATOR trap.% (LEFTARG = bigint, RIGHTARG = int, FUNCTION = trap.called);
+CREATE FUNCTION tune_in_trap() RETURNS bigint LANGUAGE SQL SET search_path = public, trap AS
+$$ SELECT count(*) FROM togg_tune_build('togg_user.many', 'v', sample => 1000, budget => '0 s') $$;
+SELECT lives_ok('SELECT tune_in_trap()', 'by PostgreSQL''s own operators');
 SELECT throws_ok(by('togg_other', 'SELECT * FROM togg_tune_build(''togg_user.many'', ''v'')'), '42501', NULL,
 	'nobody else does');
 GRANT SELECT ON togg_user.many TO togg_other;

@@ -294,6 +294,17 @@ for my $case (
 			}
 		});
 }
+damage('alike', 'alike: heap TIDs that are gone, of no owner',
+	sub {
+		for my $block (1 .. length(${ $_[0] }) / BLOCK - 1)
+		{
+			next
+			  if unpack('v', substr(${ $_[0] }, BLOCK * $block + SPECIAL, 2)) !=
+			  PAGE_OF_TIDS;
+			overwrite($_[0], BLOCK * $block + PAGE_HEADER + 6, pack 'v', 0);
+			overwrite($_[0], BLOCK * $block + PAGE_HEADER + 20, pack 'V', NO_SLOT);
+		}
+	});
 
 # The columns of rows, in all vertices: a byte at a time, and all of them.
 for my $byte (0 .. 77)

@@ -153,6 +153,11 @@ is( value(q{SET lock_timeout = '1s'; SELECT scans, calibrated, stale_lists
 value(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'});
 finish_program($locker);
 
+# An index that CREATE INDEX CONCURRENTLY has not finished may have any pages.
+value(q{UPDATE pg_index SET indisready = false WHERE indexrelid = 'unlogged_idx'::regclass});
+is(of_view('calibrated, stale_lists', 'unlogged_idx'), '|', 'nor is one read that is not ready');
+value(q{UPDATE pg_index SET indisready = true WHERE indexrelid = 'unlogged_idx'::regclass});
+
 #
 # Resets, and what outlives what.
 #
