@@ -41,15 +41,17 @@ point_at_recall(const System *system, double recall)
 {
 	const Point *point = system->points;
 	const Point *end = system->points + system->npoints;
+	const Point *best;
 
 	while (point < end && point->recall < recall)
 		point++;
 	if (point == end)
 		return NULL;
-	while (point + 1 < end && point[1].recall >= recall &&
-		   point[1].pages < point->pages)
-		point++;
-	return point;
+	best = point;
+	for (point++; point < end; point++)
+		if (point->recall >= recall && point->pages < best->pages)
+			best = point;
+	return best;
 }
 
 double
