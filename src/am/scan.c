@@ -53,11 +53,26 @@ static TgSearch *spare_search = NULL;
 /* One that has grown larger than this is not kept. */
 #define MAX_SPARE_SIZE		((Size) 1024 * 1024)
 
+/*
+ * May it be used again?  What it has counts towards work_mem.
+ */
+static bool
+may_use_again(TgSearch *search)
+{
+	return MemoryContextMemAllocated(GetMemoryChunkContext(search), true) <=
+		Min(MAX_SPARE_SIZE, (Size) work_mem * 1024 / 4);
+}
+
 static TgSearch *
 take_search(void)
 {
 	TgSearch   *search = spare_search;
 
+	if (search != NULL && !may_use_again(search))
+	{
+		MemoryContextDelete(GetMemoryChunkContext(search));
+		search = spare_search = NULL;
+	}
 	if (search == NULL)
 	{
 		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
@@ -79,8 +94,7 @@ leave_search(TgSearch *search)
 {
 	MemoryContext context = GetMemoryChunkContext(search);
 
-	if (spare_search != NULL ||
-		MemoryContextMemAllocated(context, true) > MAX_SPARE_SIZE)
+	if (spare_search != NULL || !may_use_again(search))
 	{
 		MemoryContextDelete(context);
 		return;
