@@ -49,9 +49,8 @@ tg_build_check_disk(const TgBuild *build)
 								MyDatabaseTableSpace);
 
 	/* A system that does not tell gives no reason to warn. */
-	if (statvfs(directory, &system) != 0)
-		return;
-	available = (uint64) system.f_bavail * system.f_frsize;
+	available = statvfs(directory, &system) == 0 ?
+		(uint64) system.f_bavail * system.f_frsize : PG_UINT64_MAX;
 	if (available < needed)
 		ereport(WARNING,
 				(errmsg("there may be no room on disk for index \"%s\"",

@@ -205,7 +205,6 @@ pool_set_room(TgSearch *search)
 {
 	int			more = (int) Min((int64) search->nrowless,
 								 (int64) search->ef * ROWLESS_SHARE);
-
 	float		middle;
 
 	search->sure = search->ef + more;

@@ -173,7 +173,6 @@ compare_slot(TgQuestions *questions, TgReader *reader, TgVertexId id)
 	{
 		const void *vector = tg_reader_vector(reader, id);
 		TgStored	stored = tg_slot_stored(header);
-
 		bool		copied = copy_vertex(questions, vector, stored);
 
 		questions->vertices++;
