@@ -377,7 +377,7 @@ expand(TgSearch *search, TgWaiting candidate)
 	if (!graph->open(graph, candidate.id, &view))
 		return;
 	if (graph->prefetch && search->frontier.n > 0)
-		graph->prefetch(graph, search->frontier.items[0].id);
+		tg_graph_prefetch(graph, search->frontier.items[0].id);
 	key = meet(search, &view, &pass);
 	if (pass)
 		passing_add(search, candidate.key, candidate.id);

@@ -263,22 +263,16 @@ pool_limit(const TgSearch *search)
 }
 
 /*
- * Insert a candidate that is below pool_limit(), dropping the worst of a full
- * pool.  Equal keys keep the order of their coming.
+ * How many candidates of the pool are no farther than key?
  */
-static inline void
-pool_insert(TgSearch *search, float key, TgVertexId id)
+static inline int
+pool_rank(const TgSearch *search, float key)
 {
-	TgCandidate *pool;
+	const TgCandidate *pool = search->pool;
 	int			low = 0;
 	int			count = search->pool_size;
 
-	if (unlikely(search->pool_size == search->pool_capacity &&
-				 search->pool_size < search->room))
-		pool_reserve(search, search->room * 2);
-	pool = search->pool;
-
-	/* Upper bound; multiplied, so that there is no branch to mispredict. */
+	/* Multiplied, so that there is no branch to mispredict. */
 	while (count > 0)
 	{
 		int			half = (count + 1) / 2;
@@ -286,17 +280,65 @@ pool_insert(TgSearch *search, float key, TgVertexId id)
 		low += (pool[low + half - 1].key <= key) * half;
 		count -= half;
 	}
+	return low;
+}
 
-	if (search->pool_size < search->room)
-		search->pool_size++;
-	memmove(&pool[low + 1], &pool[low],
-			sizeof(TgCandidate) * (search->pool_size - 1 - low));
-	pool[low].key = key;
-	pool[low].id = id;
-	pool[low].part = PART_ALL;
-	pool[low].read_ahead = false;
-	if (low < search->cursor)
-		search->cursor = low;
+/*
+ * Add one to a batch of candidates, of TG_BLOCK_LANES at most, that are on their
+ * way into the pool.  It is kept in order, nearest first.
+ */
+static inline void
+batch_add(TgKeyed *batch, int *n, float key, TgVertexId id)
+{
+	int			at = (*n)++;
+
+	for (; at > 0 && batch[at - 1].key > key; at--)
+		batch[at] = batch[at - 1];
+	batch[at].key = key;
+	batch[at].id = id;
+}
+
+/*
+ * Insert a batch, dropping the worst of a full pool.  Equal keys keep the order
+ * of their coming.
+ */
+static inline void
+pool_insert(TgSearch *search, const TgKeyed *batch, int n)
+{
+	TgCandidate *pool;
+	int			ranks[TG_BLOCK_LANES];
+	int			end = search->pool_size;
+	int			size = Min(end + n, search->room);
+
+	if (n == 0)
+		return;
+
+	/* Nothing moves yet: so look-ups need not wait for each other. */
+	for (int i = 0; i < n; i++)
+		ranks[i] = pool_rank(search, batch[i].key);
+
+	if (unlikely(size > search->pool_capacity))
+		pool_reserve(search, search->room * 2);
+	pool = search->pool;
+	for (int i = n - 1; i >= 0; i--)
+	{
+		int			at = ranks[i] + i;
+
+		/* Those between this one and the next make room for both. */
+		if (at < size)
+		{
+			memmove(&pool[at + 1], &pool[ranks[i]], sizeof(TgCandidate) *
+					(Min(end, size - i - 1) - ranks[i]));
+			pool[at].key = batch[i].key;
+			pool[at].id = batch[i].id;
+			pool[at].part = PART_ALL;
+			pool[at].read_ahead = false;
+			pool[at].prefetched = 0;
+		}
+		end = ranks[i];
+	}
+	search->pool_size = size;
+	search->cursor = Min(search->cursor, ranks[0]);
 }
 
 void
@@ -407,7 +449,9 @@ tg_search_add_entry(TgSearch *search, TgVertexId id)
 	 */
 	if (search->pool_size < search->room && visited_add(search, id))
 	{
-		pool_insert(search, FLT_MAX, id);
+		TgKeyed		entry = {FLT_MAX, id};
+
+		pool_insert(search, &entry, 1);
 		search->pool[search->pool_size - 1].part = PART_ENTRY;
 	}
 }
@@ -501,29 +545,24 @@ leave_out(TgSearch *search, const TgVertexView *view, uint32 *lanes,
 }
 
 /*
- * Offer a vertex to the pool.
- */
-static inline void
-offer(TgSearch *search, float key, TgVertexId id)
-{
-	if (key < pool_limit(search) && visited_add(search, id))
-		pool_insert(search, key, id);
-}
-
-/*
  * Offer the chosen lanes of a scored block to the pool.
  */
 static inline void
 offer_lanes(TgSearch *search, const TgBlockView *block, uint32 lanes,
 			const float *estimates)
 {
-	while (lanes != 0)
+	float		limit = pool_limit(search);
+	TgKeyed		batch[TG_BLOCK_LANES];
+	int			n = 0;
+
+	for (; lanes != 0; lanes &= lanes - 1)
 	{
 		int			lane = __builtin_ctz(lanes);
 
-		lanes &= lanes - 1;
-		offer(search, estimates[lane], block->ids[lane]);
+		if (estimates[lane] < limit && visited_add(search, block->ids[lane]))
+			batch_add(batch, &n, estimates[lane], block->ids[lane]);
 	}
+	pool_insert(search, batch, n);
 }
 
 /*
@@ -573,6 +612,17 @@ read_ahead(TgSearch *search, bool guided)
 		candidate->read_ahead = true;
 		wanted--;
 	}
+}
+
+/*
+ * Prefetch a candidate's record, up to so many halves of it.
+ */
+static inline void
+prefetch(TgSearch *search, TgCandidate *candidate, int halves)
+{
+	for (; candidate->prefetched < halves; candidate->prefetched++)
+		search->graph->prefetch(search->graph, candidate->id,
+								candidate->prefetched);
 }
 
 /*
@@ -652,6 +702,10 @@ expand(TgSearch *search, bool guided)
 		search->stats.estimates += TG_BLOCK_LANES;
 	}
 
+	/* What comes next will do so still, in most cases, once these are offered. */
+	if (graph->prefetch && advance(search, INT_MAX, guided))
+		prefetch(search, &search->pool[search->cursor], 2);
+
 	if (guided && part == PART_ALL && view.nclusters > 1)
 	{
 		leave_out(search, &view, lanes, estimates);
@@ -664,7 +718,11 @@ expand(TgSearch *search, bool guided)
 		offer_lanes(search, &block, lanes[b], &estimates[b * TG_BLOCK_LANES]);
 	}
 	if (graph->prefetch && advance(search, INT_MAX, guided))
-		graph->prefetch(graph, search->pool[search->cursor].id);
+	{
+		prefetch(search, &search->pool[search->cursor], 2);
+		if (search->cursor + 1 < search->pool_size)
+			prefetch(search, &search->pool[search->cursor + 1], 1);
+	}
 	graph->close(graph);
 }
 
@@ -707,7 +765,7 @@ visit_lanes(TgSearch *search, const TgVertexId *ids, uint32 *lanes, int nblocks,
 
 			if (visited_find(search, id, &slot))
 				continue;
-			graph->prefetch(graph, id);
+			tg_graph_prefetch(graph, id);
 			if (graph->ahead > 0)
 				graph->read_ahead(graph, id);
 		}
@@ -791,13 +849,20 @@ expand_plain(TgSearch *search, bool guided)
 	visit_lanes(search, ids, lanes, nblocks, keys);
 	lanes[0] |= fresh;
 	for (int b = 0; b < nblocks; b++)
+	{
+		float		limit = pool_limit(search);
+		TgKeyed		batch[TG_BLOCK_LANES];
+		int			n = 0;
+
 		for (; lanes[b] != 0; lanes[b] &= lanes[b] - 1)
 		{
 			int			lane = b * TG_BLOCK_LANES + __builtin_ctz(lanes[b]);
 
-			if (keys[lane] < pool_limit(search))
-				pool_insert(search, keys[lane], ids[lane]);
+			if (keys[lane] < limit)
+				batch_add(batch, &n, keys[lane], ids[lane]);
 		}
+		pool_insert(search, batch, n);
+	}
 }
 
 /*
@@ -835,8 +900,12 @@ tg_search_run(TgSearch *search)
 	{
 		search->cursor = 0;
 		for (int i = 0; i < search->left_out.n; i++)
-			offer(search, search->left_out.items[i].key,
-				  search->left_out.items[i].id);
+		{
+			const TgKeyed *item = &search->left_out.items[i];
+
+			if (item->key < pool_limit(search) && visited_add(search, item->id))
+				pool_insert(search, item, 1);
+		}
 		expand_best(search, INT_MAX, false);
 	}
 }
@@ -878,6 +947,7 @@ tg_search_widen(TgSearch *search, int ef)
 			search->pool[i].id = search->expanded.items[i].id;
 			search->pool[i].part = PART_AGAIN;
 			search->pool[i].read_ahead = false;
+			search->pool[i].prefetched = 0;
 		}
 	}
 	expand_best(search, INT_MAX, false);

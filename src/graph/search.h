@@ -160,8 +160,14 @@ struct TgGraph
 	/* Close the open vertex. */
 	void		(*close) (TgGraph *graph);
 
-	/* Bring a vertex's record nearer, if that costs no wait.  May be NULL. */
-	void		(*prefetch) (TgGraph *graph, TgVertexId id);
+	/*
+	 * Bring half 0 or 1 of a vertex's record nearer to the processor, if that
+	 * takes no lock and no pin.  Only so many lines can be under way (16 on
+	 * recent Intel cores): who asks for more at once waits for the first of them.
+	 * That is why there are halves, to be asked for at different times.  May be
+	 * NULL.
+	 */
+	void		(*prefetch) (TgGraph *graph, TgVertexId id, int half);
 
 	/*
 	 * Begin to read a vertex's record from disk.  The search asks for that of
@@ -179,6 +185,13 @@ struct TgGraph
 	uint32		(*may_pass) (TgGraph *graph, const TgVertexId *ids,
 							 uint32 lanes);
 };
+
+static inline void
+tg_graph_prefetch(TgGraph *graph, TgVertexId id)
+{
+	graph->prefetch(graph, id, 0);
+	graph->prefetch(graph, id, 1);
+}
 
 typedef enum TgRouting
 {
@@ -227,6 +240,7 @@ typedef struct TgCandidate
 	TgVertexId	id;
 	int16		part;			/* what is left to expand: see search.c */
 	bool		read_ahead;		/* is its record being read? */
+	uint8		prefetched;		/* halves of the record that are asked for */
 } TgCandidate;
 
 typedef struct TgKeyed

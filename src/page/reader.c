@@ -22,14 +22,12 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
+#include "storage/buf_internals.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/spccache.h"
 
 #define CACHE_LINE			64
-
-/* Prefetching more of a record than this outruns what the CPU can track. */
-#define PREFETCH_LINES		64
 
 /*
  * Candidates whose blocks are read ahead, from a read that took so long on, until
@@ -127,12 +125,14 @@ pin_block(TgReader *reader, BlockNumber block)
 	return *hint;
 }
 
-static inline void
+/*
+ * (Inlined always: what does nothing but prefetch is without effect to gcc, which
+ * leaves out calls of it.)
+ */
+static pg_attribute_always_inline void
 prefetch_bytes(const char *start, Size size)
 {
-	Size		limit = Min(size, PREFETCH_LINES * CACHE_LINE);
-
-	for (Size i = 0; i < limit; i += CACHE_LINE)
+	for (Size i = 0; i < size; i += CACHE_LINE)
 		__builtin_prefetch(start + i);
 }
 
@@ -153,15 +153,11 @@ static inline char *
 open_part(TgReader *reader, const TgPart *part, TgPageKind kind,
 		  TgVertexId id, Buffer *buffer)
 {
-	char	   *start;
-
 	*buffer = pin_block(reader, part_block(reader, part, id));
-	start = (char *) BufferGetPage(*buffer) +
-		tg_part_offset(part, tg_id_place(&reader->layout, id));
-	prefetch_bytes(start, part->size);
 	LockBuffer(*buffer, BUFFER_LOCK_SHARE);
 	tg_page_check(reader->index, *buffer, kind);
-	return start;
+	return (char *) BufferGetPage(*buffer) +
+		tg_part_offset(part, tg_id_place(&reader->layout, id));
 }
 
 /*
@@ -279,29 +275,46 @@ tg_reader_inner(TgReader *reader, const TgIndex *info, TgVertexId id,
 }
 
 /*
- * Prefetch a part from the buffer where its block was last seen.
+ * Prefetch half of a part from the buffer where its block was last seen: with the
+ * first, what is needed to get at it.
  */
-static inline void
-prefetch_part(TgReader *reader, const TgPart *part, TgVertexId id)
+static pg_attribute_always_inline void
+prefetch_part(TgReader *reader, const TgPart *part, TgVertexId id, int half)
 {
 	int			place = tg_id_place(&reader->layout, id);
 	BlockNumber block = tg_id_stripe(&reader->layout, id) +
 		tg_part_page(part, place);
 	Buffer		guess = *hint_for(reader->index, block);
+	const char *page;
+	const char *start;
+	Size		first = TYPEALIGN(CACHE_LINE, part->size / 2);
 
-	if (guess > 0 && part->per_page > 0)
-		prefetch_bytes((char *) BufferGetBlock(guess) +
-					   tg_part_offset(part, place), part->size);
+	if (guess <= 0 || part->per_page == 0)
+		return;
+	page = BufferGetPage(guess);
+	start = page + tg_part_offset(part, place);
+	if (half == 0)
+	{
+		__builtin_prefetch(GetBufferDescriptor(guess - 1), 1);
+		__builtin_prefetch(page);
+		__builtin_prefetch(page + BLCKSZ - MAXALIGN(sizeof(TgPageOpaque)));
+		prefetch_bytes(start, first);
+	}
+	else
+		prefetch_bytes(start + first, part->size - first);
 }
 
+/*
+ * The vector is needed before the list.
+ */
 static void
-reader_prefetch(TgGraph *graph, TgVertexId id)
+reader_prefetch(TgGraph *graph, TgVertexId id, int half)
 {
 	TgReader   *reader = (TgReader *) graph;
 
-	prefetch_part(reader, &reader->layout.list, id);
 	if (!reader->layout.vector_inline)
-		prefetch_part(reader, &reader->layout.vector, id);
+		prefetch_part(reader, &reader->layout.vector, id, half);
+	prefetch_part(reader, &reader->layout.list, id, half);
 }
 
 static void

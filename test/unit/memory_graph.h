@@ -44,9 +44,9 @@ typedef struct MemoryGraph
 	int		   *opens;			/* of each vertex */
 	int		   *distances;		/* computed, of each vertex */
 	int		   *opened;			/* the first of them, in order */
-	TgVertexId	prefetched;
+	int		   *halves;			/* prefetched, of each vertex, in order */
 	int			nprefetches;
-	int			prefetch_hits;	/* opens of what was prefetched last */
+	int			prefetch_hits;	/* opens of what was prefetched whole */
 	int			prefetch_self;	/* prefetches of the open vertex */
 	int		   *reads;			/* asked for ahead, of each vertex */
 	int			late_reads;		/* of what had been opened already */
@@ -66,7 +66,7 @@ memory_open(TgGraph *graph, TgVertexId id, TgVertexView *view)
 		memory->sound = false;
 		return false;
 	}
-	memory->prefetch_hits += memory->prefetched == id;
+	memory->prefetch_hits += memory->halves[i] == 2;
 	if (memory->nopens < MAX_OPENED)
 		memory->opened[memory->nopens] = i;
 	memory->nopens++;
@@ -118,14 +118,14 @@ memory_close(TgGraph *graph)
 }
 
 static inline void
-memory_prefetch(TgGraph *graph, TgVertexId id)
+memory_prefetch(TgGraph *graph, TgVertexId id, int half)
 {
 	MemoryGraph *memory = (MemoryGraph *) graph;
+	TgVertexId	i = memory->last_id - id;
 
-	memory->sound &= memory->last_id - id < (TgVertexId) memory->n;
+	memory->sound &= i < (TgVertexId) memory->n && half == memory->halves[i]++;
 	memory->prefetch_self += memory->open_vertex >= 0 &&
-		memory->last_id - id == (TgVertexId) memory->open_vertex;
-	memory->prefetched = id;
+		i == (TgVertexId) memory->open_vertex;
 	memory->nprefetches++;
 }
 
@@ -149,7 +149,7 @@ memory_reset(MemoryGraph *memory)
 	memset(memory->opens, 0, sizeof(int) * memory->n);
 	memset(memory->distances, 0, sizeof(int) * memory->n);
 	memset(memory->reads, 0, sizeof(int) * memory->n);
-	memory->prefetched = TG_INVALID_VERTEX;
+	memset(memory->halves, 0, sizeof(int) * memory->n);
 	memory->nprefetches = 0;
 	memory->prefetch_hits = 0;
 	memory->prefetch_self = 0;
@@ -181,6 +181,7 @@ memory_create(int n, int dims, int degree, Size codes_size)
 	memory->dead = calloc(n, sizeof(bool));
 	memory->opens = calloc(n, sizeof(int));
 	memory->distances = calloc(n, sizeof(int));
+	memory->halves = calloc(n, sizeof(int));
 	memory->reads = calloc(n, sizeof(int));
 	memory->opened = calloc(MAX_OPENED, sizeof(int));
 	memory_reset(memory);
@@ -200,6 +201,7 @@ memory_destroy(MemoryGraph *memory)
 	free(memory->dead);
 	free(memory->opens);
 	free(memory->distances);
+	free(memory->halves);
 	free(memory->reads);
 	free(memory->opened);
 	free(memory);

@@ -1547,7 +1547,7 @@ test_plain_prefetch(Sample *sample)
 	{
 		sample_search(sample, search, query, w, 60);
 		good &= memory->sound && memory->prefetch_self == 0 &&
-			(uint64) memory->nprefetches + 1 == search->stats.distances;
+			(uint64) memory->nprefetches + 2 == 2 * search->stats.distances;
 	}
 	memory->graph.prefetch = NULL;
 	ok(good, "without codes what is visited was prefetched");
