@@ -85,34 +85,28 @@ pin_by_hint(Relation index, BlockNumber block, Buffer hint)
 Buffer
 tg_pin_block(Relation index, BlockNumber block)
 {
-	Buffer	   *hint;
+	Buffer		hint;
 
 	if (hints == NULL)
 		hints_init();
-	hint = hint_for(index, block);
-	if (!pin_by_hint(index, block, *hint))
-		*hint = ReadBuffer(index, block);
-	return *hint;
+	hint = *hint_for(index, block);
+	return pin_by_hint(index, block, hint) ? hint : ReadBuffer(index, block);
 }
 
 /*
- * The same for a reader, which looks whether blocks come from disk.
+ * Pin a block that was not where it was last seen, and look whether it comes from
+ * disk.
  */
-static inline Buffer
-pin_block(TgReader *reader, BlockNumber block)
+static pg_noinline Buffer
+pin_unseen(TgReader *reader, BlockNumber block)
 {
 	Relation	index = reader->index;
-	Buffer	   *hint = hint_for(index, block);
 	instr_time	start;
 	instr_time	elapsed;
+	Buffer		buffer;
 
-	reader->pages++;
-	if (unlikely(reader->graph.ahead > 0) && ++reader->hits > READ_AHEAD_HITS)
-		reader->graph.ahead = 0;
-	if (pin_by_hint(index, block, *hint))
-		return *hint;
 	INSTR_TIME_SET_CURRENT(start);
-	*hint = ReadBuffer(index, block);
+	buffer = ReadBuffer(index, block);
 	INSTR_TIME_SET_CURRENT(elapsed);
 	INSTR_TIME_SUBTRACT(elapsed, start);
 	if (unlikely(INSTR_TIME_GET_MICROSEC(elapsed) >= DISK_READ_US))
@@ -122,7 +116,36 @@ pin_block(TgReader *reader, BlockNumber block)
 		reader->graph.ahead = may ? READ_AHEAD : 0;
 		reader->hits = 0;
 	}
-	return *hint;
+	return buffer;
+}
+
+/*
+ * Pin and share-lock a page, and check that it is of the kind.
+ *
+ * The special space, which says so, is on another page of the processor's than most
+ * slots are.  To look there at each hop is a twentieth of a search.  So who checks
+ * what is on the page trusts one that this session has seen in that buffer before.
+ */
+static inline Buffer
+lock_block(TgReader *reader, BlockNumber block, TgPageKind kind, bool trusting)
+{
+	Relation	index = reader->index;
+	Buffer	   *hint = hint_for(index, block);
+	Buffer		buffer = *hint;
+	bool		seen;
+
+	reader->pages++;
+	if (unlikely(reader->graph.ahead > 0) && ++reader->hits > READ_AHEAD_HITS)
+		reader->graph.ahead = 0;
+	seen = pin_by_hint(index, block, buffer);
+	if (unlikely(!seen))
+		buffer = pin_unseen(reader, block);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (!seen || !trusting)
+		tg_page_check(index, buffer, kind);
+	if (!seen)
+		*hint = buffer;
+	return buffer;
 }
 
 /*
@@ -151,11 +174,9 @@ part_block(TgReader *reader, const TgPart *part, TgVertexId id)
  */
 static inline char *
 open_part(TgReader *reader, const TgPart *part, TgPageKind kind,
-		  TgVertexId id, Buffer *buffer)
+		  bool trusting, TgVertexId id, Buffer *buffer)
 {
-	*buffer = pin_block(reader, part_block(reader, part, id));
-	LockBuffer(*buffer, BUFFER_LOCK_SHARE);
-	tg_page_check(reader->index, *buffer, kind);
+	*buffer = lock_block(reader, part_block(reader, part, id), kind, trusting);
 	return (char *) BufferGetPage(*buffer) +
 		tg_part_offset(part, tg_id_place(&reader->layout, id));
 }
@@ -175,11 +196,9 @@ copy_part(TgReader *reader, const TgPart *part, TgPageKind kind,
 		*copy = palloc(part->size);
 	for (int i = 0; i < part->pages_each; i++)
 	{
-		Buffer		buffer = pin_block(reader, block + i);
+		Buffer		buffer = lock_block(reader, block + i, kind, false);
 		Size		done = (Size) i * TG_PAGE_CONTENT;
 
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		tg_page_check(reader->index, buffer, kind);
 		memcpy(*copy + done, PageGetContents(BufferGetPage(buffer)),
 			   Min(TG_PAGE_CONTENT, part->size - done));
 		if (i == 0)
@@ -200,8 +219,14 @@ tg_reader_open_slot(TgReader *reader, TgVertexId id)
 
 	reader->header = (const TgSlotHeader *)
 		(part->per_page > 0 ?
-		 open_part(reader, part, reader->layout.kind, id, &reader->list_buffer) :
+		 open_part(reader, part, reader->layout.kind, true, id,
+				   &reader->list_buffer) :
 		 copy_part(reader, part, reader->layout.kind, id, &reader->list_copy));
+
+	/* A page that is not what it was any more, all zeros say, has no vertex there. */
+	if (unlikely(reader->header->kind != TG_SLOT_VERTEX) &&
+		BufferIsValid(reader->list_buffer))
+		tg_page_check(reader->index, reader->list_buffer, reader->layout.kind);
 	tg_slot_check(reader->index, &reader->layout, id, reader->header);
 	return reader->header;
 }
@@ -209,7 +234,9 @@ tg_reader_open_slot(TgReader *reader, TgVertexId id)
 Buffer
 tg_reader_pin(TgReader *reader, TgVertexId id)
 {
-	return pin_block(reader, part_block(reader, &reader->layout.list, id));
+	reader->pages++;
+	return tg_pin_block(reader->index,
+						part_block(reader, &reader->layout.list, id));
 }
 
 static void
@@ -259,7 +286,7 @@ tg_reader_vector(TgReader *reader, TgVertexId id)
 	if (layout->vector_inline)
 		return (const char *) reader->header + layout->vector_offset;
 	if (layout->vector.per_page > 0)
-		return open_part(reader, &layout->vector, TG_PAGE_VECTOR, id,
+		return open_part(reader, &layout->vector, TG_PAGE_VECTOR, false, id,
 						 &reader->vector_buffer);
 	return copy_part(reader, &layout->vector, TG_PAGE_VECTOR, id,
 					 &reader->vector_copy);
@@ -275,8 +302,8 @@ tg_reader_inner(TgReader *reader, const TgIndex *info, TgVertexId id,
 }
 
 /*
- * Prefetch half of a part from the buffer where its block was last seen: with the
- * first, what is needed to get at it.
+ * Prefetch half of a part from the buffer where its block was last seen; with the
+ * first half, what is needed to lock the page.
  */
 static pg_attribute_always_inline void
 prefetch_part(TgReader *reader, const TgPart *part, TgVertexId id, int half)
@@ -285,19 +312,15 @@ prefetch_part(TgReader *reader, const TgPart *part, TgVertexId id, int half)
 	BlockNumber block = tg_id_stripe(&reader->layout, id) +
 		tg_part_page(part, place);
 	Buffer		guess = *hint_for(reader->index, block);
-	const char *page;
-	const char *start;
 	Size		first = TYPEALIGN(CACHE_LINE, part->size / 2);
+	const char *start;
 
 	if (guess <= 0 || part->per_page == 0)
 		return;
-	page = BufferGetPage(guess);
-	start = page + tg_part_offset(part, place);
+	start = (const char *) BufferGetPage(guess) + tg_part_offset(part, place);
 	if (half == 0)
 	{
 		__builtin_prefetch(GetBufferDescriptor(guess - 1), 1);
-		__builtin_prefetch(page);
-		__builtin_prefetch(page + BLCKSZ - MAXALIGN(sizeof(TgPageOpaque)));
 		prefetch_bytes(start, first);
 	}
 	else
