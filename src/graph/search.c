@@ -268,19 +268,19 @@ pool_limit(const TgSearch *search)
 static inline int
 pool_rank(const TgSearch *search, float key)
 {
-	const TgCandidate *pool = search->pool;
-	int			low = 0;
+	const TgCandidate *low = search->pool;
 	int			count = search->pool_size;
 
-	/* Multiplied, so that there is no branch to mispredict. */
-	while (count > 0)
+	/* Written for a conditional move: a branch would be mispredicted. */
+	while (count > 1)
 	{
-		int			half = (count + 1) / 2;
+		int			half = count / 2;
+		const TgCandidate *upper = low + half;
 
-		low += (pool[low + half - 1].key <= key) * half;
+		low = upper[-1].key <= key ? upper : low;
 		count -= half;
 	}
-	return low;
+	return low - search->pool + (count > 0 && low->key <= key);
 }
 
 /*

@@ -302,17 +302,18 @@ tg_reader_inner(TgReader *reader, const TgIndex *info, TgVertexId id,
 }
 
 /*
- * Prefetch half of a part from the buffer where its block was last seen; with the
- * first half, what is needed to lock the page.
+ * Prefetch half of a part's first size bytes from the buffer where its block was
+ * last seen; with the first half, what is needed to lock the page.
  */
 static pg_attribute_always_inline void
-prefetch_part(TgReader *reader, const TgPart *part, TgVertexId id, int half)
+prefetch_part(TgReader *reader, const TgPart *part, Size size, TgVertexId id,
+			  int half)
 {
 	int			place = tg_id_place(&reader->layout, id);
 	BlockNumber block = tg_id_stripe(&reader->layout, id) +
 		tg_part_page(part, place);
 	Buffer		guess = *hint_for(reader->index, block);
-	Size		first = TYPEALIGN(CACHE_LINE, part->size / 2);
+	Size		first = TYPEALIGN(CACHE_LINE, size / 2);
 	const char *start;
 
 	if (guess <= 0 || part->per_page == 0)
@@ -324,20 +325,22 @@ prefetch_part(TgReader *reader, const TgPart *part, TgVertexId id, int half)
 		prefetch_bytes(start, first);
 	}
 	else
-		prefetch_bytes(start + first, part->size - first);
+		prefetch_bytes(start + first, size - first);
 }
 
 /*
- * The vector is needed before the list.
+ * The vector is needed before the list; of the rows at the list's end, most have one.
  */
 static void
 reader_prefetch(TgGraph *graph, TgVertexId id, int half)
 {
 	TgReader   *reader = (TgReader *) graph;
+	const TgLayout *layout = &reader->layout;
 
-	if (!reader->layout.vector_inline)
-		prefetch_part(reader, &reader->layout.vector, id, half);
-	prefetch_part(reader, &reader->layout.list, id, half);
+	if (!layout->vector_inline)
+		prefetch_part(reader, &layout->vector, layout->vector_size, id, half);
+	prefetch_part(reader, &layout->list, layout->tids_offset + layout->row_size,
+				  id, half);
 }
 
 static void
