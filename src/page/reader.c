@@ -123,11 +123,12 @@ pin_unseen(TgReader *reader, BlockNumber block)
  * Pin and share-lock a page, and check that it is of the kind.
  *
  * The special space, which says so, is on another page of the processor's than most
- * slots are.  To look there at each hop is a twentieth of a search.  So who checks
- * what is on the page trusts one that this session has seen in that buffer before.
+ * slots are.  To look there at each hop is a twentieth of a search.  So a page is
+ * checked when this session first sees it in a buffer.  (What is read of a slot is
+ * checked always.)
  */
 static inline Buffer
-lock_block(TgReader *reader, BlockNumber block, TgPageKind kind, bool trusting)
+lock_block(TgReader *reader, BlockNumber block, TgPageKind kind)
 {
 	Relation	index = reader->index;
 	Buffer	   *hint = hint_for(index, block);
@@ -141,10 +142,11 @@ lock_block(TgReader *reader, BlockNumber block, TgPageKind kind, bool trusting)
 	if (unlikely(!seen))
 		buffer = pin_unseen(reader, block);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (!seen || !trusting)
+	if (unlikely(!seen))
+	{
 		tg_page_check(index, buffer, kind);
-	if (!seen)
 		*hint = buffer;
+	}
 	return buffer;
 }
 
@@ -174,9 +176,9 @@ part_block(TgReader *reader, const TgPart *part, TgVertexId id)
  */
 static inline char *
 open_part(TgReader *reader, const TgPart *part, TgPageKind kind,
-		  bool trusting, TgVertexId id, Buffer *buffer)
+		  TgVertexId id, Buffer *buffer)
 {
-	*buffer = lock_block(reader, part_block(reader, part, id), kind, trusting);
+	*buffer = lock_block(reader, part_block(reader, part, id), kind);
 	return (char *) BufferGetPage(*buffer) +
 		tg_part_offset(part, tg_id_place(&reader->layout, id));
 }
@@ -196,7 +198,7 @@ copy_part(TgReader *reader, const TgPart *part, TgPageKind kind,
 		*copy = palloc(part->size);
 	for (int i = 0; i < part->pages_each; i++)
 	{
-		Buffer		buffer = lock_block(reader, block + i, kind, false);
+		Buffer		buffer = lock_block(reader, block + i, kind);
 		Size		done = (Size) i * TG_PAGE_CONTENT;
 
 		memcpy(*copy + done, PageGetContents(BufferGetPage(buffer)),
@@ -219,8 +221,7 @@ tg_reader_open_slot(TgReader *reader, TgVertexId id)
 
 	reader->header = (const TgSlotHeader *)
 		(part->per_page > 0 ?
-		 open_part(reader, part, reader->layout.kind, true, id,
-				   &reader->list_buffer) :
+		 open_part(reader, part, reader->layout.kind, id, &reader->list_buffer) :
 		 copy_part(reader, part, reader->layout.kind, id, &reader->list_copy));
 
 	/* A page that is not what it was any more, all zeros say, has no vertex there. */
@@ -286,7 +287,7 @@ tg_reader_vector(TgReader *reader, TgVertexId id)
 	if (layout->vector_inline)
 		return (const char *) reader->header + layout->vector_offset;
 	if (layout->vector.per_page > 0)
-		return open_part(reader, &layout->vector, TG_PAGE_VECTOR, false, id,
+		return open_part(reader, &layout->vector, TG_PAGE_VECTOR, id,
 						 &reader->vector_buffer);
 	return copy_part(reader, &layout->vector, TG_PAGE_VECTOR, id,
 					 &reader->vector_copy);
