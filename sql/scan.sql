@@ -41,6 +41,12 @@ SELECT count(*) FROM (SELECT id FROM line ORDER BY v <-> '{500.25,0}' LIMIT 100)
 SELECT rows, widenings > 0 AS widened, sweep FROM togg_last_scan();
 SELECT count(*) FROM (SELECT id FROM line ORDER BY v <-> '{500.25,0}') s;
 SELECT rows, sweep FROM togg_last_scan();
+SET togg.ef_search = 10;	-- gives ten rows as it is
+SELECT count(*) FROM (SELECT id FROM line ORDER BY v <-> '{500.25,0}' LIMIT 10) s;
+SELECT rows, widenings FROM togg_last_scan();
+SELECT count(*) FROM (SELECT id FROM line ORDER BY v <-> '{500.25,0}' LIMIT 11) s;
+SELECT rows, widenings FROM togg_last_scan();
+RESET togg.ef_search;
 
 -- The vector may stand on either side
 SELECT id FROM line ORDER BY '{500.25,0}'::real[] <-> v LIMIT 3;
