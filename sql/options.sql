@@ -217,3 +217,10 @@ BEGIN
 END
 $$;
 RESET togg.simd;
+
+-- A vector of less than a cache line on another page than its list
+CREATE TABLE apart (id serial, v real[]);
+INSERT INTO apart (v) SELECT ARRAY(SELECT ((i * j * 7) % 31)::real FROM generate_series(1, 26) j)
+FROM generate_series(1, 500) i;
+CREATE INDEX apart_v ON apart USING togg (v) WITH (m = 128, bits = 1);
+SELECT compare('SELECT id, v <-> (SELECT v FROM apart WHERE id = 77) FROM apart ORDER BY 2 LIMIT 10') FROM generate_series(1, 2);

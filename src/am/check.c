@@ -495,6 +495,7 @@ check_graph(TgCheck *check)
 									   sizeof(TgVertexId) * nslots,
 									   MCXT_ALLOC_HUGE);
 	tg_reader_init(&check->reader, check->index, layout);
+	check->reader.suspicious = true;
 	check->blocks = palloc(layout->block.block_size *
 						   (layout->degree / TG_BLOCK_LANES));
 	check->values = palloc(sizeof(float) * layout->dims);

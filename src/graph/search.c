@@ -299,8 +299,8 @@ batch_add(TgKeyed *batch, int *n, float key, TgVertexId id)
 }
 
 /*
- * Insert a batch, dropping the worst of a full pool.  Equal keys keep the order
- * of their coming.
+ * Insert a batch of candidates below pool_limit(), dropping the worst of a full
+ * pool.  Equal keys keep the order of their coming.
  */
 static inline void
 pool_insert(TgSearch *search, const TgKeyed *batch, int n)
@@ -720,7 +720,8 @@ expand(TgSearch *search, bool guided)
 	if (graph->prefetch && advance(search, INT_MAX, guided))
 	{
 		prefetch(search, &search->pool[search->cursor], 2);
-		if (search->cursor + 1 < search->pool_size)
+		if (search->cursor + 1 < Min(search->width, search->pool_size) &&
+			is_open(&search->pool[search->cursor + 1], guided))
 			prefetch(search, &search->pool[search->cursor + 1], 1);
 	}
 	graph->close(graph);

@@ -112,6 +112,7 @@ typedef struct TgReader
 	char	   *vector_copy;
 	uint64		pages;			/* page accesses so far */
 	int			hits;			/* of these, since the last one from disk */
+	bool		suspicious;		/* check each page each time */
 } TgReader;
 
 extern void tg_reader_init(TgReader *reader, Relation index,
@@ -121,7 +122,10 @@ extern void tg_reader_free(TgReader *reader);
 /* Open any kind of slot; close with graph.close. */
 extern const TgSlotHeader *tg_reader_open_slot(TgReader *reader, TgVertexId id);
 
-/* Pin a block, by way of where this backend saw it last. */
+/*
+ * Pin a block, by way of where this backend saw it last.  (That is not remembered
+ * here: only of pages that were checked, by a reader.)
+ */
 extern Buffer tg_pin_block(Relation index, BlockNumber block);
 
 /* Pin the page of a slot's header, and count that as an access. */

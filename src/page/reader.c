@@ -6,7 +6,8 @@
  * A hop costs a page access, and a page access costs a look-up in the shared
  * buffer table.  Each backend therefore remembers in which buffer it last saw
  * a block; ReadRecentBuffer() checks the guess.  The guess also tells, without
- * pinning anything, which memory to prefetch for a vertex to be visited soon.
+ * pinning anything, which memory to prefetch for a vertex to be visited soon, and
+ * that the page was checked there.
  *
  * Blocks that come from disk take a hundred times longer than all else.  Once one
  * did, the blocks of the best candidates are asked for at the same time, for as
@@ -122,10 +123,11 @@ pin_unseen(TgReader *reader, BlockNumber block)
 /*
  * Pin and share-lock a page, and check that it is of the kind.
  *
- * The special space, which says so, is on another page of the processor's than most
- * slots are.  To look there at each hop is a twentieth of a search.  So a page is
- * checked when this session first sees it in a buffer.  (What is read of a slot is
- * checked always.)
+ * The special space, which says so, is mostly 4 kB and more away from the slot: to
+ * look there at each hop takes another cache miss and TLB miss, a twentieth of a
+ * search.  So a page is checked when this session first sees it in a buffer.  Headers
+ * of slots are checked always: what a page has become that is read in again leads
+ * to wrong answers at worst.
  */
 static inline Buffer
 lock_block(TgReader *reader, BlockNumber block, TgPageKind kind)
@@ -140,9 +142,12 @@ lock_block(TgReader *reader, BlockNumber block, TgPageKind kind)
 		reader->graph.ahead = 0;
 	seen = pin_by_hint(index, block, buffer);
 	if (unlikely(!seen))
+	{
+		*hint = InvalidBuffer;
 		buffer = pin_unseen(reader, block);
+	}
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (unlikely(!seen))
+	if (unlikely(!seen || reader->suspicious))
 	{
 		tg_page_check(index, buffer, kind);
 		*hint = buffer;
@@ -151,14 +156,17 @@ lock_block(TgReader *reader, BlockNumber block, TgPageKind kind)
 }
 
 /*
+ * Prefetch the lines that begin in [from, to), and the one that from is in.
+ *
  * (Inlined always: what does nothing but prefetch is without effect to gcc, which
  * leaves out calls of it.)
  */
 static pg_attribute_always_inline void
-prefetch_bytes(const char *start, Size size)
+prefetch_lines(const char *from, const char *to)
 {
-	for (Size i = 0; i < size; i += CACHE_LINE)
-		__builtin_prefetch(start + i);
+	for (from = (const char *) TYPEALIGN_DOWN(CACHE_LINE, from); from < to;
+		 from += CACHE_LINE)
+		__builtin_prefetch(from);
 }
 
 /* Block of a slot's part. */
@@ -201,6 +209,7 @@ copy_part(TgReader *reader, const TgPart *part, TgPageKind kind,
 		Buffer		buffer = lock_block(reader, block + i, kind);
 		Size		done = (Size) i * TG_PAGE_CONTENT;
 
+		tg_page_check(reader->index, buffer, kind);
 		memcpy(*copy + done, PageGetContents(BufferGetPage(buffer)),
 			   Min(TG_PAGE_CONTENT, part->size - done));
 		if (i == 0)
@@ -224,7 +233,7 @@ tg_reader_open_slot(TgReader *reader, TgVertexId id)
 		 open_part(reader, part, reader->layout.kind, id, &reader->list_buffer) :
 		 copy_part(reader, part, reader->layout.kind, id, &reader->list_copy));
 
-	/* A page that is not what it was any more, all zeros say, has no vertex there. */
+	/* A page that is no longer what it was, all zeros say, shows no vertex here. */
 	if (unlikely(reader->header->kind != TG_SLOT_VERTEX) &&
 		BufferIsValid(reader->list_buffer))
 		tg_page_check(reader->index, reader->list_buffer, reader->layout.kind);
@@ -314,19 +323,20 @@ prefetch_part(TgReader *reader, const TgPart *part, Size size, TgVertexId id,
 	BlockNumber block = tg_id_stripe(&reader->layout, id) +
 		tg_part_page(part, place);
 	Buffer		guess = *hint_for(reader->index, block);
-	Size		first = TYPEALIGN(CACHE_LINE, size / 2);
 	const char *start;
+	const char *middle;
 
 	if (guess <= 0 || part->per_page == 0)
 		return;
 	start = (const char *) BufferGetPage(guess) + tg_part_offset(part, place);
+	middle = (const char *) TYPEALIGN(CACHE_LINE, start + size / 2);
 	if (half == 0)
 	{
 		__builtin_prefetch(GetBufferDescriptor(guess - 1), 1);
-		prefetch_bytes(start, first);
+		prefetch_lines(start, middle);
 	}
 	else
-		prefetch_bytes(start + first, size - first);
+		prefetch_lines(middle, start + size);
 }
 
 /*

@@ -23,14 +23,6 @@
 
 #include "am/am.h"
 
-/*
- * Without a recall to reach, rows come from the nearest two thirds of a pool.  Who
- * sets an ef of few rows wants those fast: up to the lowest rank of the curve, a pool
- * gives as many as it has.
- */
-#define POOL_SHARE(ef, depth) \
-	Max(((depth) * 2 + 2) / 3, Min((ef), tg_curve_ranks[0]))
-
 /* With one, up to the highest rank the next pool is for so many times the rows. */
 #define RANK_GROWTH			3.2
 
@@ -80,7 +72,13 @@ tg_settings_rows(const TgSearchSettings *settings, int64 ef, int64 depth)
 {
 	if (settings->recall > 0)
 		return tg_curve_rows(&settings->curve, settings->recall, ef);
-	return POOL_SHARE(ef, depth);
+
+	/*
+	 * Without a recall to reach, rows come from the nearest two thirds of a pool.
+	 * Who sets an ef of few rows wants those fast: up to the lowest rank of the
+	 * curve, a pool gives as many as it has.
+	 */
+	return Max((depth * 2 + 2) / 3, Min(ef, tg_curve_ranks[0]));
 }
 
 int64
