@@ -268,6 +268,27 @@ continue_search(IndexScanDesc scan)
 	return more;
 }
 
+/*
+ * Where the index's pages come from disk, so may the table's: have those of rows
+ * that come next read at the same time.  Such rows are at the top of the results' heap.
+ */
+static void
+read_rows_ahead(IndexScanDesc scan)
+{
+	const TgScanState *state = scan->opaque;
+	const TgSearch *search = state->search;
+	int			n = Min(search->nresults, state->graph.reader.graph.ahead);
+
+	for (int i = 0; i < n; i++)
+	{
+		uint64		payload = search->results[i].payload;
+
+		if (payload != TG_PAYLOAD_MANY && !scan->xs_want_itup)
+			PrefetchBuffer(scan->heapRelation, MAIN_FORKNUM,
+						   (BlockNumber) (payload >> 16));
+	}
+}
+
 bool
 tg_scan_next_of_graph(IndexScanDesc scan)
 {
@@ -298,6 +319,8 @@ tg_scan_next_of_graph(IndexScanDesc scan)
 		state->phase = TG_PHASE_DONE;
 		return false;
 	}
+	if (unlikely(state->graph.reader.graph.ahead > 0))
+		read_rows_ahead(scan);
 	tg_search_next(search, &result);
 	tg_scan_take(scan, &result, tg_search_peek(search));
 	return true;
