@@ -269,8 +269,8 @@ continue_search(IndexScanDesc scan)
 }
 
 /*
- * Where the index's pages come from disk, so may the table's: have those of rows
- * that come next read at the same time.  Such rows are at the top of the results' heap.
+ * Where the index's pages come from disk, so may the table's: have those of the rows
+ * that come next, at the top of the heap of results, read at the same time.
  */
 static void
 read_rows_ahead(IndexScanDesc scan)
@@ -282,10 +282,13 @@ read_rows_ahead(IndexScanDesc scan)
 	for (int i = 0; i < n; i++)
 	{
 		uint64		payload = search->results[i].payload;
+		ItemPointerData tid;
 
-		if (payload != TG_PAYLOAD_MANY && !scan->xs_want_itup)
-			PrefetchBuffer(scan->heapRelation, MAIN_FORKNUM,
-						   (BlockNumber) (payload >> 16));
+		if (payload == TG_PAYLOAD_MANY)
+			continue;
+		tg_payload_to_tid(payload, &tid);
+		PrefetchBuffer(scan->heapRelation, MAIN_FORKNUM,
+					   ItemPointerGetBlockNumberNoCheck(&tid));
 	}
 }
 
@@ -319,7 +322,7 @@ tg_scan_next_of_graph(IndexScanDesc scan)
 		state->phase = TG_PHASE_DONE;
 		return false;
 	}
-	if (unlikely(state->graph.reader.graph.ahead > 0))
+	if (unlikely(state->graph.reader.graph.ahead > 0) && !scan->xs_want_itup)
 		read_rows_ahead(scan);
 	tg_search_next(search, &result);
 	tg_scan_take(scan, &result, tg_search_peek(search));

@@ -186,6 +186,7 @@ struct TgGraph
 							 uint32 lanes);
 };
 
+/* Prefetch both halves of a record. */
 static inline void
 tg_graph_prefetch(TgGraph *graph, TgVertexId id)
 {
