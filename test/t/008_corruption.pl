@@ -20,6 +20,8 @@ use constant {
 	BLOCK => 8192,
 	PAGE_HEADER => 24,
 	SPECIAL => 8184,    # TgPageOpaque
+	PAGE_OF_LISTS => 2,
+	PAGE_OF_VECTORS => 3,
 	PAGE_OF_TIDS => 4,
 	META_WORDS => 24,
 	META_ROOT => 10,
@@ -684,6 +686,49 @@ like($err, qr/format version 999.*REINDEX/s,
 	'an unknown version is named, with the way out');
 $node->safe_psql('postgres', 'REINDEX INDEX source_idx');
 is_sound($node, 'source_idx', 'rebuilt');
+
+#
+# A search says what a page is not, and says it again: only a page that was as it
+# should be is trusted when a session comes back to it.
+#
+
+# Vectors of 26 whole numbers stand apart from lists of this size.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE apart (embedding real[]);
+INSERT INTO apart SELECT ARRAY(SELECT ((i * j * 7) % 31)::real FROM generate_series(1, 26) j)
+	FROM generate_series(1, 31) AS i;
+SQL
+for my $page_kind (PAGE_OF_LISTS, PAGE_OF_VECTORS)
+{
+	$node->safe_psql('postgres', <<'SQL');
+DROP INDEX IF EXISTS apart_idx;
+CREATE INDEX apart_idx ON apart USING togg (embedding) WITH (m = 128, bits = 1);
+SQL
+	my $path = $node->data_dir . '/'
+	  . $node->safe_psql('postgres', q{SELECT pg_relation_filepath('apart_idx')});
+	$node->stop;
+	my $contents = slurp_file($path);
+	my $changed = 0;
+
+	for (my $at = SPECIAL; $at < length $contents; $at += BLOCK)
+	{
+		next if unpack('v', substr($contents, $at, 2)) != $page_kind;
+		substr($contents, $at, 2) = pack 'v', 9;
+		$changed++;
+	}
+	open(my $out, '>:raw', $path) or die "$path: $!";
+	print $out $contents;
+	close($out) or die "$path: $!";
+	start();
+	my $asked = 'SELECT FROM apart ORDER BY embedding <-> (SELECT embedding FROM apart LIMIT 1) LIMIT 10;';
+	my ($result, $rows, $errors) = $node->psql('postgres',
+		"\\set VERBOSITY verbose\nSET enable_seqscan = off;\nSET enable_sort = off;\n$asked\n$asked",
+		on_error_stop => 0);
+
+	ok($changed > 0, "there are pages of kind $page_kind");
+	is(() = $errors =~ /ERROR:\s+XX002/g, 2, 'each search says that they are not what they should be')
+	  or diag($errors);
+}
 
 $node->stop;
 done_testing();
